@@ -1,0 +1,485 @@
+"""Packets from an interface, through libpcap's memory-mapped capture buffer.
+
+The kernel filters and stamps; this copies what it hands over into a Buffer as savefile records,
+without the GIL. It never discards a packet: when the recorder has no buffer to fill, packets stay
+in the kernel's capture buffer, and when that is full the kernel drops and counts them.
+"""
+from libc.errno cimport errno
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport free, malloc
+from libc.string cimport memcpy, strerror
+from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
+
+from pylibpcap.pcap cimport (
+    bpf_program,
+    bpf_u_int32,
+    pcap_activate,
+    pcap_close,
+    pcap_create,
+    pcap_datalink,
+    pcap_geterr,
+    pcap_lookupnet,
+    pcap_pkthdr,
+    pcap_set_immediate_mode,
+    pcap_set_promisc,
+    pcap_set_snaplen,
+    pcap_set_timeout,
+    pcap_setfilter,
+    pcap_setnonblock,
+    pcap_snapshot,
+    pcap_stat,
+    pcap_stats,
+    pcap_t,
+    u_char,
+)
+
+from daemonlogger_py.engine cimport stop
+from daemonlogger_py.engine.bpf cimport Filter, compile_filter, header_of
+from daemonlogger_py.engine.buffer cimport Buffer
+from daemonlogger_py.engine.libpcap cimport (
+    DLT_LINUX_SLL,
+    DLT_LINUX_SLL2,
+    PCAP_ERRBUF_SIZE,
+    PCAP_ERROR,
+    PCAP_ERROR_BREAK,
+    PCAP_ERROR_NO_SUCH_DEVICE,
+    PCAP_ERROR_PERM_DENIED,
+    PCAP_ERROR_PROMISC_PERM_DENIED,
+    PCAP_TSTAMP_PRECISION_NANO,
+    PCAP_WARNING_TSTAMP_TYPE_NOTSUP,
+    breakloop,
+    dispatch,
+    pcap_free_tstamp_types,
+    pcap_get_selectable_fd,
+    pcap_list_tstamp_types,
+    pcap_set_buffer_size,
+    pcap_set_tstamp_precision,
+    pcap_set_tstamp_type,
+    pcap_setdirection,
+    pcap_statustostr,
+    pcap_tstamp_type_name_to_val,
+    pcap_tstamp_type_val_to_name,
+)
+from daemonlogger_py.savefile.records cimport RECORD_HEADER_BYTES, RecordHeader
+
+from daemonlogger_py.engine.protocol import Counters
+from daemonlogger_py.errors import FilterError, SourceError, UsageError
+
+cdef extern from "<poll.h>" nogil:
+    struct pollfd:
+        int fd
+        short events
+        short revents
+    enum:
+        POLLIN
+    int ppoll(pollfd *fds, unsigned long count, const timespec *timeout, const void *mask)
+
+cdef extern from "<sys/socket.h>" nogil:
+    enum:
+        SOL_SOCKET
+        SO_ATTACH_FILTER
+    int setsockopt(int fd, int level, int name, const void *value, unsigned int size)
+
+cdef extern from "<linux/filter.h>" nogil:
+    struct sock_filter:
+        unsigned short code
+        unsigned char jt
+        unsigned char jf
+        uint32_t k
+    struct sock_fprog:
+        unsigned short len
+        sock_filter *filter
+    enum:
+        BPF_RET
+        BPF_K
+
+cdef enum:
+    # The kernel hands over a block that is not full after this long. It bounds how late a lone
+    # packet arrives and how long an ending waits; on a busy link blocks fill much sooner.
+    BLOCK_TIMEOUT_MS = 20
+    # With packet-buffered output: as early as a kernel timer reasonably allows, still in blocks.
+    FLUSH_TIMEOUT_MS = 2
+
+DIRECTIONS = {"inout": 0, "in": 1, "out": 2}
+
+
+cdef struct Filling:
+    # What the per-packet callback reads and writes: one buffer and what may still go into it.
+    pcap_t *handle
+    uint8_t *data
+    size_t used
+    size_t full_at  # beyond this the next record may not fit
+    size_t budget_at  # at or beyond this the byte budget is used up
+    int64_t packets_left
+    uint64_t until_ns
+    uint64_t packets
+    uint64_t added  # packets of this fill
+    uint64_t first_ns
+    uint64_t last_ns
+    uint32_t snaplen
+    uint32_t fraction_ns
+    uint8_t *held  # room for the one record that came at or after until_ns
+    size_t held_bytes
+    uint64_t held_ns
+    int reason
+
+
+cdef inline uint64_t monotonic_ns() noexcept nogil:
+    cdef timespec now
+    clock_gettime(CLOCK_MONOTONIC, &now)
+    return <uint64_t>now.tv_sec * 1000000000 + <uint64_t>now.tv_nsec
+
+
+cdef inline void account(Filling *to, size_t record_bytes, uint64_t at_ns) noexcept nogil:
+    # Size is judged first: of two budgets used up by one record, the original names the size.
+    to.used += record_bytes
+    if to.packets == 0:
+        to.first_ns = at_ns
+    to.last_ns = at_ns
+    to.packets += 1
+    to.added += 1
+    to.packets_left -= 1
+    if to.used >= to.budget_at:
+        to.reason = stop.SIZE
+    elif to.packets_left <= 0:
+        to.reason = stop.PACKETS
+    elif to.used > to.full_at:
+        to.reason = stop.FULL
+
+
+cdef void on_packet(
+    u_char *user, const pcap_pkthdr *header, const u_char *packet
+) noexcept nogil:
+    cdef Filling *to = <Filling *>user
+    cdef uint32_t caplen = min(<uint32_t>header.caplen, to.snaplen)
+    cdef uint64_t at_ns = (
+        <uint64_t><uint32_t>header.ts.tv_sec * 1000000000
+        + <uint64_t>header.ts.tv_usec * to.fraction_ns
+    )
+    cdef uint8_t *target = to.data + to.used
+    cdef bint early = at_ns < to.until_ns
+    if not early:
+        target = to.held
+    cdef RecordHeader *record = <RecordHeader *>target
+    record.seconds = <uint32_t>header.ts.tv_sec
+    record.fraction = <uint32_t>header.ts.tv_usec
+    record.caplen = caplen
+    record.origlen = header.len
+    memcpy(target + RECORD_HEADER_BYTES, packet, caplen)
+    if early:
+        account(to, RECORD_HEADER_BYTES + caplen, at_ns)
+    else:
+        to.held_bytes = RECORD_HEADER_BYTES + caplen
+        to.held_ns = at_ns
+        to.reason = stop.TIME
+    if to.reason != stop.GOING:
+        breakloop(to.handle)
+
+
+cdef class LiveSource:
+    """Packets of `interface`. Opens it: needs CAP_NET_RAW.
+
+    `snaplen` in bytes; `buffer_bytes` is the kernel's capture buffer; `flush` asks the kernel for
+    packets in the shortest blocks, `immediate` for each one alone; `wake_fd` ends a wait when it
+    becomes readable. Raises SourceError, FilterError, and UsageError where the interface cannot
+    do what was asked: nothing is left out silently. `warning` is what libpcap remarked, or None.
+    """
+
+    cdef pcap_t *handle
+    cdef Filling to
+    cdef Filter filter
+    cdef int wake_fd
+    cdef int capture_fd
+    cdef int block_timeout_ms
+    cdef bint finishing
+    cdef uint64_t finish_by_ns
+    cdef uint64_t received
+    cdef uint64_t kernel_received
+    cdef uint64_t kernel_dropped
+    cdef uint64_t interface_dropped
+    cdef pcap_stat seen
+    cdef readonly str interface
+    cdef readonly str warning
+    cdef readonly str failure
+    cdef readonly int linktype
+    cdef readonly int snaplen
+    cdef readonly bint nanosecond
+    cdef readonly bytes file_header
+    cdef readonly bint live
+
+    def __cinit__(self):
+        self.handle = NULL
+        self.live = True
+
+    def __init__(
+        self,
+        str interface,
+        *,
+        int wake_fd,
+        str filter_text="",
+        int snaplen=65535,
+        bint promiscuous=True,
+        int buffer_bytes=64 << 20,
+        str tstamp_type=None,
+        bint nanosecond=False,
+        str direction="inout",
+        bint immediate=False,
+        bint flush=False,
+    ):
+        cdef char errbuf[PCAP_ERRBUF_SIZE]
+        self.interface = interface
+        self.wake_fd = wake_fd
+        self.nanosecond = nanosecond
+        self.block_timeout_ms = FLUSH_TIMEOUT_MS if flush else BLOCK_TIMEOUT_MS
+        raw_name = interface.encode(errors="surrogateescape")
+        self.handle = pcap_create(raw_name, errbuf)
+        if self.handle == NULL:
+            raise SourceError(f"interface {interface}: {errbuf.decode(errors='replace')}")
+        pcap_set_snaplen(self.handle, snaplen)
+        pcap_set_promisc(self.handle, promiscuous)
+        pcap_set_timeout(self.handle, self.block_timeout_ms)
+        pcap_set_buffer_size(self.handle, buffer_bytes)
+        pcap_set_immediate_mode(self.handle, immediate)
+        if nanosecond:
+            if pcap_set_tstamp_precision(self.handle, PCAP_TSTAMP_PRECISION_NANO) != 0:
+                raise UsageError(f"interface {interface} has no nanosecond time stamps")
+        if tstamp_type is not None:
+            self.choose_tstamp_type(tstamp_type)
+        self.activate(tstamp_type)
+        if direction != "inout":
+            if pcap_setdirection(self.handle, DIRECTIONS[direction]) != 0:
+                raise UsageError(f"interface {interface}: direction {direction}: {self.error()}")
+        if pcap_setnonblock(self.handle, 1, errbuf) != 0:
+            raise SourceError(f"interface {interface}: {errbuf.decode(errors='replace')}")
+        self.capture_fd = pcap_get_selectable_fd(self.handle)
+        if self.capture_fd < 0:
+            raise SourceError(f"interface {interface} cannot be waited for")
+        self.linktype = pcap_datalink(self.handle)
+        self.snaplen = pcap_snapshot(self.handle)
+        self.file_header = header_of(self.handle)
+        self.to.handle = self.handle
+        self.to.snaplen = self.snaplen
+        self.to.fraction_ns = 1 if nanosecond else 1000
+        self.to.held = <uint8_t *>malloc(self.record_bytes)
+        if self.to.held == NULL:
+            raise MemoryError
+        if filter_text:
+            self.filter = compile_filter(self.handle, filter_text, self.netmask())
+            if pcap_setfilter(self.handle, <bpf_program *>&self.filter.compiled) != 0:
+                raise FilterError(f"filter {filter_text!r}: {self.error()}")
+
+    def __dealloc__(self):
+        self.close()
+
+    cdef str error(self):
+        return pcap_geterr(self.handle).decode(errors="replace")
+
+    cdef unsigned int netmask(self):
+        cdef char errbuf[PCAP_ERRBUF_SIZE]
+        cdef bpf_u_int32 net = 0, mask = 0
+        raw_name = self.interface.encode(errors="surrogateescape")
+        if pcap_lookupnet(raw_name, &net, &mask, errbuf) != 0:
+            return 0  # no address, or `any`: only "ip broadcast" would need it
+        return mask
+
+    cdef int choose_tstamp_type(self, str name) except -1:
+        cdef int *kinds = NULL
+        cdef int count = pcap_list_tstamp_types(self.handle, &kinds)
+        known = [pcap_tstamp_type_val_to_name(kinds[i]).decode() for i in range(count)]
+        if count > 0:
+            pcap_free_tstamp_types(kinds)
+        known = known or ["host"]  # libpcap lists nothing where there is no choice
+        if name not in known:
+            raise UsageError(
+                f"--tstamp-type {name}: interface {self.interface} has {', '.join(known)}"
+            )
+        pcap_set_tstamp_type(self.handle, pcap_tstamp_type_name_to_val(name.encode()))
+        return 0
+
+    cdef int activate(self, tstamp_type) except -1:
+        cdef int status = pcap_activate(self.handle)
+        detail = self.error()
+        if status < 0:
+            what = detail if status == PCAP_ERROR else pcap_statustostr(status).decode()
+            if status in (PCAP_ERROR_PERM_DENIED, PCAP_ERROR_PROMISC_PERM_DENIED):
+                what = "no permission to capture: root or CAP_NET_RAW (and CAP_NET_ADMIN) is needed"
+            elif status != PCAP_ERROR and detail and detail != what:
+                what = f"{what} ({detail})"
+            raise SourceError(f"interface {self.interface}: {what}")
+        if status == PCAP_WARNING_TSTAMP_TYPE_NOTSUP and tstamp_type is not None:
+            raise UsageError(f"--tstamp-type {tstamp_type}: not available on {self.interface}")
+        if status > 0:
+            self.warning = detail or pcap_statustostr(status).decode()
+        return 0
+
+    @property
+    def record_bytes(self):
+        """Most bytes that one record takes in a buffer, header included."""
+        return RECORD_HEADER_BYTES + self.snaplen
+
+    @property
+    def next_ns(self):
+        """Time of the record that Stop.TIME kept back, or None."""
+        return self.to.held_ns if self.to.held_bytes else None
+
+    def fill(
+        self,
+        Buffer buffer not None,
+        int64_t bytes_left,
+        int64_t packets_left,
+        uint64_t until_ns,
+        uint64_t hold_ns,
+        uint64_t deadline_ns,
+    ):
+        """See `protocol.Source.fill`. Raises ValueError for a buffer of less than a record."""
+        cdef Filling *to = &self.to
+        if self.handle == NULL:
+            raise ValueError("the source is closed")
+        if buffer._capacity < buffer.used + self.record_bytes:
+            raise ValueError("the buffer may not hold one record")
+        to.data = buffer.data
+        to.used = buffer.used
+        to.full_at = buffer._capacity - self.record_bytes
+        to.budget_at = buffer.used + bytes_left
+        to.packets_left = packets_left
+        to.until_ns = until_ns
+        to.packets = buffer._packets
+        to.first_ns = buffer._first_ns
+        to.last_ns = buffer._last_ns
+        to.reason = stop.GOING
+        to.added = 0
+        with nogil:
+            self.fill_buffer(buffer, hold_ns, deadline_ns)
+        self.received += to.added
+        buffer.used = to.used
+        buffer._packets = to.packets
+        buffer._first_ns = to.first_ns
+        buffer._last_ns = to.last_ns
+        if to.reason == stop.FAILED:
+            self.failure = f"interface {self.interface}: {self.error()}"
+        return to.reason
+
+    cdef void fill_buffer(
+        self, Buffer buffer, uint64_t hold_ns, uint64_t deadline_ns
+    ) noexcept nogil:
+        cdef Filling *to = &self.to
+        cdef uint64_t now_ns, wait_until_ns
+        cdef int got
+        if to.held_bytes:
+            if to.held_ns >= to.until_ns:
+                to.reason = stop.TIME
+                return
+            memcpy(to.data + to.used, to.held, to.held_bytes)
+            account(to, to.held_bytes, to.held_ns)
+            to.held_bytes = 0
+        while to.reason == stop.GOING:
+            got = dispatch(self.handle, -1, on_packet, <u_char *>to)
+            if to.reason != stop.GOING:
+                break
+            if got == PCAP_ERROR_BREAK:
+                continue  # asked for by the fill before this one
+            if got < 0:
+                to.reason = stop.FAILED
+                break
+            now_ns = monotonic_ns()
+            if buffer.since_ns == 0 and to.packets:
+                buffer.since_ns = now_ns
+            wait_until_ns = deadline_ns
+            if to.packets:
+                wait_until_ns = min(wait_until_ns, buffer.since_ns + hold_ns)
+            if self.finishing:
+                if self.drained(now_ns):
+                    to.reason = stop.END
+                    break
+                wait_until_ns = min(wait_until_ns, self.finish_by_ns)
+            if now_ns >= wait_until_ns:
+                to.reason = stop.DEADLINE
+                break
+            to.reason = self.wait(wait_until_ns - now_ns)
+        if buffer.since_ns == 0 and to.packets:
+            buffer.since_ns = monotonic_ns()
+
+    cdef int wait(self, uint64_t timeout_ns) noexcept nogil:
+        cdef pollfd fds[2]
+        cdef timespec timeout
+        fds[0].fd = self.capture_fd
+        fds[0].events = POLLIN
+        fds[0].revents = 0
+        fds[1].fd = self.wake_fd
+        fds[1].events = POLLIN
+        fds[1].revents = 0
+        timeout.tv_sec = timeout_ns // 1000000000
+        timeout.tv_nsec = timeout_ns % 1000000000
+        ppoll(fds, 2, &timeout, NULL)
+        return stop.WAKE if fds[1].revents else stop.GOING
+
+    cdef bint drained(self, uint64_t now_ns) noexcept nogil:
+        # A block that is not full stays with the kernel until its time-out. The kernel counts
+        # what it accepted, so an idle link needs no wait; where libpcap discards packets itself
+        # (a direction, the second copy on loopback), the counts differ and the time-out decides.
+        if now_ns >= self.finish_by_ns:
+            return True
+        self.read_statistics()
+        return self.received + self.to.added >= self.kernel_received - self.kernel_dropped
+
+    cdef void read_statistics(self) noexcept nogil:
+        cdef pcap_stat now
+        cdef int status
+        with gil:
+            status = pcap_stats(self.handle, &now)
+        if status != 0:
+            return
+        # libpcap counts in 32 bits; differences survive the wrap.
+        self.kernel_received += <uint32_t>(now.ps_recv - self.seen.ps_recv)
+        self.kernel_dropped += <uint32_t>(now.ps_drop - self.seen.ps_drop)
+        self.interface_dropped += <uint32_t>(now.ps_ifdrop - self.seen.ps_ifdrop)
+        self.seen = now
+
+    def counters(self):
+        """Totals since the interface was opened; call it more often than 2^32 packets arrive."""
+        if self.handle != NULL:
+            self.read_statistics()
+        return Counters(self.received, self.kernel_dropped, self.interface_dropped)
+
+    def refilter(self, str text):
+        """Replace the filter by `text` ("" for none). Raises FilterError, keeping the old one.
+
+        The kernel swaps programs in one step. Only where libpcap must rewrite the program for a
+        cooked linktype (`any`) does it block packets for the microseconds in between.
+        """
+        compiled = compile_filter(self.handle, text, self.netmask())
+        if self.linktype in (DLT_LINUX_SLL, DLT_LINUX_SLL2):
+            if pcap_setfilter(self.handle, <bpf_program *>&compiled.compiled) != 0:
+                raise FilterError(f"filter {text!r}: {self.error()}")
+        elif self.attach(<sock_filter *>compiled.instructions(), compiled.compiled.bf_len) != 0:
+            raise FilterError(f"filter {text!r}: {strerror(errno).decode()}")
+        self.filter = compiled
+
+    cdef int attach(self, sock_filter *instructions, unsigned int count) noexcept nogil:
+        cdef sock_fprog attached
+        attached.len = <unsigned short>count
+        attached.filter = instructions
+        return setsockopt(
+            self.capture_fd, SOL_SOCKET, SO_ATTACH_FILTER, &attached, sizeof(attached)
+        )
+
+    def finish(self):
+        """Take no new packet; `fill` hands out what the kernel has accepted, then Stop.END."""
+        cdef sock_filter nothing
+        if self.finishing or self.handle == NULL:
+            return
+        nothing.code = BPF_RET | BPF_K
+        nothing.jt = nothing.jf = 0
+        nothing.k = 0
+        # Past libpcap: its own call would apply the new filter to packets already accepted.
+        self.attach(&nothing, 1)
+        self.finish_by_ns = monotonic_ns() + 3 * <uint64_t>self.block_timeout_ms * 1000000
+        self.finishing = True
+
+    def close(self):
+        """Close the interface and free everything; may be called twice."""
+        if self.handle != NULL:
+            pcap_close(self.handle)
+            self.handle = NULL
+        free(self.to.held)
+        self.to.held = NULL

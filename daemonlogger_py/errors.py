@@ -1,0 +1,34 @@
+"""One class for each failure a caller would treat differently; the exit status is on the class.
+
+    DaemonloggerError          1  (never raised itself)
+    +-- UsageError             2  the command line, the configuration file or the filter is wrong
+    |   +-- FilterError        2  libpcap does not compile the filter
+    +-- SourceError            1  an interface or a savefile cannot be opened, or failed while read
+    +-- StorageError           1  the log directory or its volume failed while recording
+
+Messages are one line: what, where, what is accepted.
+"""
+
+
+class DaemonloggerError(Exception):
+    """Base of all failures that end a command with a message instead of a traceback."""
+
+    exit_status = 1
+
+
+class UsageError(DaemonloggerError):
+    """The command line, the configuration file or the filter is wrong; nothing was opened."""
+
+    exit_status = 2
+
+
+class FilterError(UsageError):
+    """The filter does not compile; the message holds libpcap's words and the filter."""
+
+
+class SourceError(DaemonloggerError):
+    """An interface or a savefile cannot be opened, or failed while packets were read from it."""
+
+
+class StorageError(DaemonloggerError):
+    """The log directory or its volume failed while recording."""

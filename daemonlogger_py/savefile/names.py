@@ -1,0 +1,65 @@
+"""The one place that knows how a savefile is called: ``PREFIX.EPOCH`` or ``PREFIX.EPOCH.SERIAL``.
+
+Pruning deletes by this grammar, so it is exact: the whole name, the prefix letter for letter
+(a dot or a star in it is itself), ASCII digits alone. Whether such a directory entry is a
+regular file is for ``record/ring.py`` to find out.
+
+A prefix that itself ends in ``.DIGITS`` overlaps with the shorter prefix: ``a.1.5`` is the
+savefile 5 of ``a.1`` and the savefile 1, serial 5, of ``a``. Nothing in the name tells them apart.
+"""
+
+from typing import NamedTuple
+
+# NAME_MAX of every file system in use; also keeps int() clear of its own limit on digits.
+NAME_MAX = 255
+# A serial is written with at least this many digits, so that `ls` sorts the first thousand.
+SERIAL_DIGITS = 3
+
+
+class SavefileName(NamedTuple):
+    """A savefile's name, read; sorts by (epoch, serial) as numbers."""
+
+    epoch: int
+    """Seconds since 1970 at which the file was opened, or of its first packet."""
+    serial: int
+    """0 for the first file of a second, which has no suffix."""
+    name: str
+    """As it stands in the directory, leading zeros included."""
+
+
+class Naming:
+    """Reads and writes the names of one prefix.
+
+    Raises ValueError for a prefix that is empty or holds ``/`` or NUL.
+    """
+
+    def __init__(self, prefix: str) -> None:
+        if not prefix or "/" in prefix or "\0" in prefix:
+            raise ValueError(f"savefile prefix {prefix!r}: accepted is a file name without '/'")
+        self.prefix = prefix
+        self._start = prefix + "."
+
+    def parse(self, name: str) -> SavefileName | None:
+        """Read a directory entry's name; None if it is not exactly a savefile name of this prefix.
+
+        Any str is accepted, also the surrogate escapes of os.scandir.
+        """
+        if not name.startswith(self._start) or len(name) > NAME_MAX:
+            return None
+        epoch, dot, serial = name[len(self._start) :].partition(".")
+        # isdigit() alone would take superscripts and other scripts' digits.
+        if not (epoch.isascii() and epoch.isdigit()):
+            return None
+        if not dot:
+            return SavefileName(int(epoch), 0, name)
+        if not (serial.isascii() and serial.isdigit()):
+            return None
+        return SavefileName(int(epoch), int(serial), name)
+
+    def format(self, epoch: int, serial: int = 0) -> str:
+        """Return the name for an epoch in seconds and a serial; neither may be negative."""
+        if epoch < 0 or serial < 0:
+            raise ValueError(f"epoch {epoch}, serial {serial}: neither can be negative")
+        if serial == 0:
+            return f"{self._start}{epoch}"
+        return f"{self._start}{epoch}.{serial:0{SERIAL_DIGITS}d}"

@@ -1,0 +1,36 @@
+"""Layout of the classic pcap format, pcap-savefile(5), for native readers and writers.
+
+The one place that says how long a record may be and where the next one begins. All functions are
+pure and work on memory the caller has already checked to be there.
+"""
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+
+cdef enum:
+    FILE_HEADER_BYTES = 24
+    RECORD_HEADER_BYTES = 16
+    # libpcap's MAXIMUM_SNAPLEN: a longer record of an ordinary linktype is damage, not a packet.
+    MAX_SNAPLEN = 262144
+
+cdef packed struct RecordHeader:
+    uint32_t seconds
+    uint32_t fraction  # micro- or nanoseconds, by the file's magic
+    uint32_t caplen
+    uint32_t origlen
+
+
+cdef inline uint32_t max_caplen(uint32_t linktype) noexcept nogil:
+    """Most bytes a packet of `linktype` may have captured (libpcap, pcap-common.c's limits)."""
+    if linktype == 231:  # D-Bus messages are up to 128 MiB
+        return 128 * 1024 * 1024
+    if linktype == 279:  # EBHSCR is up to 8 MiB
+        return 8 * 1024 * 1024
+    if linktype == 249 or linktype == 189 or linktype == 220:  # USBPcap, Linux USB
+        return 1024 * 1024
+    return MAX_SNAPLEN
+
+
+cdef inline uint64_t timestamp_ns(
+    const RecordHeader *header, uint32_t fraction_ns
+) noexcept nogil:
+    """Time of a record in ns since 1970; `fraction_ns` is 1000 in a microsecond file, else 1."""
+    return <uint64_t>header.seconds * 1000000000 + <uint64_t>header.fraction * fraction_ns
