@@ -1,0 +1,15 @@
+"""Policy around the engine: what is recorded into which savefile, and what is pruned for it.
+
+``session``     puts a recording together from a configuration, and takes it apart; start here
+``recorder``    the loop: fills buffers, rolls over, hands over, ends
+``buffers``     the memory between the loop and the disk
+``writer``      the thread that writes savefiles and prunes, in the order the loop decided
+``rollover``    when the next savefile begins (pure); ``retention`` what has to go (pure)
+``ring``        the savefiles there are; ``prune`` and ``archive`` take them away
+``recovery``    what a killed recorder left
+``signals``     INT, TERM, QUIT, HUP, USR1, and the wake-up descriptor
+``messages``    what a person or a machine reads
+``interfaces``  what one can record from
+
+Packets are never looked into here.
+"""

@@ -1,0 +1,416 @@
+"""The loop: packets from a source into buffers, buffers to the writer, a new savefile in time.
+
+Read this first. Nothing here waits for the disk and nothing runs per packet: one turn is one
+buffer. The source fills it until a `Stop`; the loop then hands over, rolls over, serves signals
+or ends. Whatever the kernel accepted is in a buffer or still with the kernel; the only packets
+that go missing are those it drops when both are full, and it counts them.
+"""
+
+import time
+from dataclasses import asdict, dataclass
+from select import POLLIN, poll
+
+from daemonlogger_py.config.filter_file import read_filter_file
+from daemonlogger_py.config.recorder import RecorderConfig
+from daemonlogger_py.engine.buffer import Buffer
+from daemonlogger_py.engine.protocol import NEVER_NS, Source, Stop
+from daemonlogger_py.errors import DaemonloggerError, SourceError, UsageError
+from daemonlogger_py.record.buffers import BufferPool
+from daemonlogger_py.record.prune import Tell
+from daemonlogger_py.record.rollover import RollGrid
+from daemonlogger_py.record.signals import Signals
+from daemonlogger_py.record.writer import BLOCK_BYTES, Writer
+
+NS_PER_SECOND = 1_000_000_000
+MANY = 1 << 62
+"""A budget that is not reached."""
+# On a quiet link a packet is in the file within a second: this, and the kernel's block time-out.
+HOLD_NS = NS_PER_SECOND // 2
+# Counters are read and the ring is looked after this often; libpcap's 32-bit counters last for
+# 2^32 packets.
+TICK_NS = NS_PER_SECOND
+RING_TICKS = 5
+# Time stamps of these types are the adapter's own clock's, which nobody sets.
+UNSYNCED = ("adapter_unsynced", "host_hiprec_unsynced")
+# After a boundary of -t, packets stamped before it may still be with the kernel for a block's
+# time-out; only then does the clock alone roll over.
+ROLL_GRACE_NS = 60_000_000
+
+
+@dataclass(slots=True)
+class Savefile:
+    """What the loop knows of the savefile it fills; on disk it may lag behind."""
+
+    offset: int  # in the file, of the next buffer's first byte
+    ordered: bool = False  # the writer was told to begin it
+    packets: int = 0  # handed over
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """What became of every packet: received = written + lost + on their way to the disk."""
+
+    received: int
+    dropped: int
+    if_dropped: int
+    lost: int
+    written: int
+    files: int
+    size_bytes: int
+
+    def __str__(self) -> str:
+        """As a person reads them, on several lines."""
+        offered = self.received + self.dropped
+        share = 100 * self.dropped / offered if offered else 0.0
+        return (
+            f"{self.received} packets received\n"
+            f"{self.dropped} packets dropped by the kernel ({share:.2f}%)\n"
+            f"{self.if_dropped} packets dropped by the interface\n"
+            f"{self.lost} packets lost by daemonlogger\n"
+            f"{self.written} packets written to {self.files} files, {self.size_bytes} bytes"
+        )
+
+
+class Recorder:
+    """Records from `source` until it ends, a limit of `config` is reached, or a signal says so."""
+
+    def __init__(
+        self,
+        config: RecorderConfig,
+        source: Source,
+        pool: BufferPool,
+        writer: Writer,
+        signals: Signals,
+        tell: Tell,
+    ) -> None:
+        self._config = config
+        self._source = source
+        self._pool = pool
+        self._writer = writer
+        self._signals = signals
+        self._tell = tell
+        self._hold_ns = 0 if config.flush else HOLD_NS
+        self._until_counts = config.tstamp_type not in UNSYNCED
+        self._buffer: Buffer | None = None
+        self._lead = b""  # what the next buffer has to begin with
+        self._lead_unwritten = False
+        self._savefile = self._next_savefile()
+        self._rolls = 0
+        self._received = 0
+        self._grid: RollGrid | None = None
+        self._boundary_ns = NEVER_NS
+        self._finishing = False
+        self._ended = False
+        self._failure: DaemonloggerError | None = None
+        self._dropped_said = 0
+        self._starving_since_ns = 0
+        self._tick_ns = 0
+        self._ticks = 0
+        self._statistics_ns = NEVER_NS
+
+    def run(self) -> Totals:
+        """Record to the end, and say the totals.
+
+        Raises SourceError or StorageError if that end was a failure; what was recorded is whole.
+        """
+        self._start()
+        while not self._ended:
+            self._serve()
+            buffer = self._current_buffer()
+            if buffer is None:
+                self._wait_for_buffer()
+            else:
+                self._after(self._fill(buffer), buffer)
+        self._hand_over(last=True)
+        if not self._savefile.ordered and self._rolls == 0 and self._failure is None:
+            self._order_savefile(int(time.time()))  # a savefile without packets: nothing matched
+        self._writer.close()
+        totals = self.totals()
+        self._say_totals(totals)
+        failure = self._failure or self._writer.failure
+        if failure is not None:
+            raise failure
+        return totals
+
+    def totals(self) -> Totals:
+        """What became of every packet so far."""
+        counters = self._source.counters()
+        return Totals(
+            received=self._received,
+            dropped=counters.dropped,
+            if_dropped=counters.if_dropped,
+            lost=self._writer.lost_packets,
+            written=self._writer.written_packets,
+            files=self._writer.files,
+            size_bytes=self._writer.written_bytes,
+        )
+
+    def _start(self) -> None:
+        now_ns = time.monotonic_ns()
+        self._signals.on_finish = self._source.finish
+        self._tick_ns = now_ns + TICK_NS
+        if self._config.stats_interval is not None:
+            self._statistics_ns = now_ns
+            self._schedule_statistics(now_ns)
+        self._writer.start()
+        if self._source.live:
+            self._start_grid(time.time_ns())
+            self._order_savefile(int(time.time()))
+
+    def _start_grid(self, start_ns: int) -> None:
+        roll_time = self._config.roll_time
+        if roll_time is not None:
+            self._grid = RollGrid(roll_time.count, roll_time.unit, start_ns)
+            self._boundary_ns = self._grid.after(start_ns)
+
+    # Filling
+
+    def _fill(self, buffer: Buffer) -> Stop:
+        before = buffer.packets
+        reason = self._source.fill(
+            buffer,
+            self._bytes_left(buffer),
+            self._packets_left(buffer),
+            self._boundary_ns if self._until_counts else NEVER_NS,
+            self._hold_ns,
+            self._deadline_ns(),
+        )
+        self._received += buffer.packets - before
+        return Stop(reason)
+
+    def _bytes_left(self, buffer: Buffer) -> int:
+        # A roll size below the file header's is reached by any packet, but not by none.
+        return max(1, self._config.roll_size - self._savefile.offset - len(buffer))
+
+    def _packets_left(self, buffer: Buffer) -> int:
+        left = MANY
+        if self._config.count is not None:
+            left = self._config.count - self._received
+        if self._config.roll_packets is not None:
+            left = min(left, self._config.roll_packets - self._savefile.packets - buffer.packets)
+        if self._config.roll_time is not None and self._grid is None:
+            left = 1  # of a savefile that is read, the first packet starts the grid
+        return left
+
+    def _deadline_ns(self) -> int:
+        deadline_ns = min(self._tick_ns, self._statistics_ns)
+        if self._source.live and self._boundary_ns != NEVER_NS:
+            ahead_ns = self._boundary_ns + ROLL_GRACE_NS - time.time_ns()
+            deadline_ns = min(deadline_ns, time.monotonic_ns() + max(0, ahead_ns))
+        return deadline_ns
+
+    def _after(self, reason: Stop, buffer: Buffer) -> None:
+        match reason:
+            case Stop.FULL:
+                self._hand_over()
+            case Stop.SIZE:
+                self._roll_by_size(buffer)
+            case Stop.PACKETS:
+                self._packets_used_up(buffer)
+            case Stop.TIME:
+                self._roll_by_time(self._source.next_ns or self._boundary_ns)
+            case Stop.DEADLINE:
+                self._deadline_passed(buffer)
+            case Stop.WAKE:
+                self._signals.drain()
+            case Stop.END:
+                self._ended = True
+            case Stop.DAMAGED | Stop.FAILED:
+                self._failure = SourceError(self._source.failure)
+                self._ended = True
+
+    def _packets_used_up(self, buffer: Buffer) -> None:
+        if self._config.roll_time is not None and self._grid is None:
+            self._start_grid(buffer.first_ns)
+        if self._received == self._config.count:
+            self._ended = True
+            return
+        limit = self._config.roll_packets
+        if limit is not None and self._savefile.packets + buffer.packets >= limit:
+            self._roll("packets", f"Packet limit reached ({limit}), rolling over!", packets=limit)
+
+    def _deadline_passed(self, buffer: Buffer) -> None:
+        waited = buffer.packets and time.monotonic_ns() >= buffer.waiting_since_ns + self._hold_ns
+        if waited or self._lead_unwritten:
+            self._hand_over(flush=True)
+        if self._source.live and time.time_ns() >= self._boundary_ns + ROLL_GRACE_NS:
+            self._roll_by_time(time.time_ns())
+
+    # Rolling over
+
+    def _roll_by_size(self, buffer: Buffer) -> None:
+        if self._received == self._config.count:
+            self._ended = True
+            return
+        limit = self._config.roll_size
+        size = self._savefile.offset + len(buffer)
+        text = f"Size limit reached ({size} - {limit} = {size - limit}), rolling over!"
+        self._roll("size", text, size_bytes=size)
+
+    def _roll_by_time(self, now_ns: int) -> None:
+        """Roll over at a boundary that `now_ns` has reached; an empty savefile goes on."""
+        if self._grid is None:
+            return
+        self._roll("time", "Time limit reached, rolling over!", boundary_ns=self._boundary_ns)
+        self._boundary_ns = self._grid.next_boundary(self._boundary_ns, now_ns)
+
+    def _roll(self, why: str, text: str, **facts: object) -> None:
+        self._hand_over(last=True)
+        if not self._savefile.packets:
+            return
+        self._rolls += 1
+        self._savefile = self._next_savefile()
+        if not self._config.ring and self._rolls == self._config.max_files:
+            self._ended = True
+            return
+        self._writer.say("roll", text, why=why, **facts)
+        self._writer.say("rolling", "Rolling over logfile...", why=why)
+        if self._source.live:
+            self._order_savefile(int(time.time()))
+
+    def _next_savefile(self) -> Savefile:
+        header = self._source.file_header
+        if self._config.direct:
+            # Direct output rewrites the whole block that the header is in.
+            self._lead = header
+            return Savefile(offset=0)
+        return Savefile(offset=len(header))
+
+    def _order_savefile(self, epoch: int) -> None:
+        self._writer.roll(epoch)
+        self._savefile.ordered = True
+
+    # Buffers
+
+    def _current_buffer(self) -> Buffer | None:
+        if self._buffer is not None:
+            return self._buffer
+        buffer = self._pool.take()
+        if buffer is None:
+            self._pool.starving = True  # and once more, as one may have come back before
+            buffer = self._pool.take()
+            if buffer is None:
+                return None
+        self._pool.starving = False
+        if self._starving_since_ns:
+            self._say_fed()
+        if self._lead:
+            buffer.clear(self._lead)
+        self._buffer = buffer
+        return buffer
+
+    def _wait_for_buffer(self) -> None:
+        """All memory waits for the disk: packets stay where they are, signals are served."""
+        if self._source.live and not self._starving_since_ns:
+            self._starving_since_ns = time.monotonic_ns()
+            text = (
+                f"[!] The disk does not keep up: all {self._pool.limit} buffers "
+                f"({self._pool.limit * self._pool.buffer_bytes} bytes) wait for it; "
+                "packets stay in the kernel's buffer"
+            )
+            self._tell("stalled", text)
+        waiter = poll()
+        waiter.register(self._signals.wake_fd, POLLIN)
+        waiter.poll(max(0, self._tick_ns - time.monotonic_ns()) // 1_000_000 + 1)
+        self._signals.drain()
+
+    def _say_fed(self) -> None:
+        seconds = (time.monotonic_ns() - self._starving_since_ns) / NS_PER_SECOND
+        self._starving_since_ns = 0
+        self._tell("resumed", f"[!] The disk took buffers again after {seconds:.1f} s")
+
+    def _hand_over(self, *, flush: bool = False, last: bool = False) -> None:
+        """Give the buffer to the writer; `last`: the savefile ends with it.
+
+        Direct output is in whole blocks: what is over them begins the next buffer, and is written
+        (to be overwritten) only when it may not wait.
+        """
+        buffer = self._buffer
+        if buffer is None or not (buffer.packets or (self._lead_unwritten and (flush or last))):
+            if last:
+                self._drop_buffer()
+            return
+        if not self._savefile.ordered:
+            self._order_savefile(buffer.first_ns // NS_PER_SECOND)
+        used = len(buffer)
+        over = used % BLOCK_BYTES if self._config.direct else 0
+        length = used if flush or last else used - over
+        if over:
+            with memoryview(buffer) as view:
+                self._lead = bytes(view[used - over :])
+        else:
+            self._lead = b""
+        self._lead_unwritten = length < used
+        self._writer.write(buffer, self._savefile.offset, length)
+        self._savefile.offset += used - over
+        self._savefile.packets += buffer.packets
+        self._buffer = None
+
+    def _drop_buffer(self) -> None:
+        if self._buffer is not None:
+            self._pool.give(self._buffer)
+            self._buffer = None
+
+    # Signals, timers, what is said
+
+    def _serve(self) -> None:
+        signals = self._signals
+        if signals.finish is not None and not self._finishing:
+            self._tell("finishing", "Quitting!", signal=signals.finish.name)
+            self._finish()
+        if signals.finish_again:
+            signals.finish_again = False
+            self._tell("finishing_again", "[-] Already quitting: writing what is in memory")
+        if signals.roll:
+            signals.roll = False
+            self._hang_up()
+        if signals.statistics:
+            signals.statistics = False
+            self._say_totals(self.totals())
+        if self._writer.failure is not None and not self._finishing:
+            self._finish()
+        now_ns = time.monotonic_ns()
+        if now_ns >= self._tick_ns:
+            self._tick(now_ns)
+        if now_ns >= self._statistics_ns:
+            self._schedule_statistics(now_ns)
+            self._say_totals(self.totals())
+
+    def _finish(self) -> None:
+        self._finishing = True
+        self._source.finish()
+        self._writer.give_up_soon()
+
+    def _hang_up(self) -> None:
+        if self._config.filter_file is not None:
+            try:
+                self._source.refilter(read_filter_file(self._config.filter_file))
+            except UsageError as error:
+                self._tell("filter_kept", f"[!] {error}; the filter stays as it was")
+            else:
+                self._tell("refiltered", f"[-] Filter read again from {self._config.filter_file}")
+        self._roll("hangup", "Hangup, rolling over!")
+
+    def _tick(self, now_ns: int) -> None:
+        self._tick_ns = now_ns + TICK_NS
+        self._ticks += 1
+        dropped = self._source.counters().dropped
+        if dropped > self._dropped_said:
+            new = dropped - self._dropped_said
+            text = f"[!] {new} packets dropped by the kernel ({dropped} in all)"
+            self._tell("dropped", text, new=new, total=dropped)
+            self._dropped_said = dropped
+        if self._ticks % RING_TICKS == 0:
+            self._writer.tick()
+            self._pool.shrink()
+        wall_ns = time.time_ns()
+        if self._source.live and self._grid is not None and wall_ns < self._boundary_ns:
+            # Unless the clock was set back, this is the boundary it was.
+            self._boundary_ns = self._grid.next_boundary(self._boundary_ns, wall_ns)
+
+    def _schedule_statistics(self, now_ns: int) -> None:
+        interval_ns = int((self._config.stats_interval or 0) * NS_PER_SECOND)
+        self._statistics_ns = max(self._statistics_ns + interval_ns, now_ns)
+
+    def _say_totals(self, totals: Totals) -> None:
+        self._tell("statistics", str(totals), **asdict(totals))

@@ -1,0 +1,349 @@
+"""Puts a recording together from its configuration, says what it will do, and takes it apart.
+
+Everything that can be refused is refused before the first message and before anything is created:
+interface, savefile, filter, directories, limits that no savefile can meet.
+"""
+
+import os
+import stat
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+
+from daemonlogger_py import __version__
+from daemonlogger_py.config.filter_file import read_filter_file
+from daemonlogger_py.config.recorder import RecorderConfig
+from daemonlogger_py.engine.live import LiveSource
+from daemonlogger_py.engine.offline import FileSource
+from daemonlogger_py.engine.protocol import Source
+from daemonlogger_py.errors import SourceError, UsageError
+from daemonlogger_py.record import interfaces
+from daemonlogger_py.record.buffers import BufferPool
+from daemonlogger_py.record.keeper import Keeper, look_at_volume
+from daemonlogger_py.record.messages import Messages
+from daemonlogger_py.record.prune import Tell
+from daemonlogger_py.record.recorder import Recorder
+from daemonlogger_py.record.recovery import newest, recover
+from daemonlogger_py.record.retention import Limits, allowance, must_stay_free, plan
+from daemonlogger_py.record.rollover import RollGrid
+from daemonlogger_py.record.signals import Signals
+from daemonlogger_py.record.writer import Writer
+from daemonlogger_py.savefile.names import Naming, SavefileName
+
+LIVE_SNAPLEN = 65535
+# A roll size that nobody asked for is lowered until this many savefiles fit into the ring.
+LEAST_SAVEFILES = 8
+LEAST_ROLL_BYTES = 64 * 1024
+_UNIT_NAMES = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """What a recording needs from the outside, open."""
+
+    config: RecorderConfig
+    naming: Naming
+    dir_fd: int
+    source: Source
+    filter_text: str
+
+
+def run(config: RecorderConfig) -> int:
+    """Record as configured, until it is done or a signal says so; returns the exit status.
+
+    Raises UsageError before anything was created; SourceError and StorageError also later, after
+    what was received is in its savefiles and the totals have been told.
+    """
+    with ExitStack() as stack:
+        signals = stack.enter_context(Signals())
+        opened = stack.enter_context(_open(config, signals.wake_fd))
+        messages = Messages(log_format=config.log_format)
+        stack.callback(messages.close)
+        _introduce(opened, messages.tell)
+        _record(opened, signals, messages.tell)
+    return 0
+
+
+def check(config: RecorderConfig) -> int:
+    """Open everything, say what a recording would do and prune right now, and do nothing.
+
+    Raises what `run` raises at its start.
+    """
+    with ExitStack() as stack:
+        signals = stack.enter_context(Signals())
+        opened = stack.enter_context(_open(config, signals.wake_fd))
+        messages = Messages(fd=1, log_format=config.log_format)
+        stack.callback(messages.close)
+        _introduce(opened, messages.tell)
+        _foretell(opened, messages.tell)
+    return 0
+
+
+def _record(opened: _Opened, signals: Signals, tell: Tell) -> None:
+    config = opened.config
+    torn = newest(opened.dir_fd, opened.naming)
+    keeper = _keeper(opened, tell) if config.ring else None
+    # A savefile waits for the disk: a few buffers keep both busy, more would only leave the cache.
+    most = config.buffer_memory if opened.source.live else 0
+    pool = BufferPool(opened.source.record_bytes, most)
+    writer = Writer(
+        opened.dir_fd,
+        config.log_dir,
+        opened.naming,
+        opened.source.file_header,
+        pool,
+        keeper,
+        tell,
+        signals.wake,
+        may_grow_bytes=config.roll_size,
+        direct=config.direct,
+    )
+    recorder = Recorder(config, opened.source, pool, writer, signals, tell)
+    # Beside the recording: walking a large savefile takes seconds in which packets come.
+    recovery = threading.Thread(target=_recover, args=(opened, torn, tell), name="recovery")
+    recovery.start()
+    try:
+        recorder.run()
+    finally:
+        recovery.join()
+
+
+def _recover(opened: _Opened, torn: SavefileName | None, tell: Tell) -> None:
+    if torn is not None:
+        recover(opened.dir_fd, torn, opened.config.log_dir, tell)
+
+
+def _keeper(opened: _Opened, tell: Tell) -> Keeper:
+    config = opened.config
+    return Keeper(
+        opened.dir_fd,
+        config.log_dir,
+        opened.naming,
+        _limits(config),
+        tell,
+        this_run_only=config.prune_run,
+        archive=config.archive,
+    )
+
+
+def _limits(config: RecorderConfig) -> Limits:
+    if not config.ring:
+        return Limits()
+    return Limits(
+        max_files=config.max_files,
+        max_percent=config.max_percent,
+        max_bytes=config.max_bytes,
+        min_free_bytes=config.min_free_bytes,
+        min_free_percent=config.min_free_percent,
+        max_age_s=config.max_age,
+    )
+
+
+@contextmanager
+def _open(config: RecorderConfig, wake_fd: int) -> Iterator[_Opened]:
+    with ExitStack() as stack:
+        filter_text = config.filter
+        if config.filter_file is not None:
+            filter_text = read_filter_file(config.filter_file)
+        dir_fd = _open_log_dir(config.log_dir)
+        stack.callback(os.close, dir_fd)
+        config = replace(config, roll_size=_roll_size(config, dir_fd))
+        if config.read is not None:
+            source = _open_savefile(config, config.read, wake_fd, filter_text, stack)
+        else:
+            interface = config.interface or interfaces.default()
+            config = replace(config, interface=interface)
+            source = _open_interface(config, interface, wake_fd, filter_text)
+        stack.callback(source.close)
+        yield _Opened(config, Naming(config.prefix), dir_fd, source, filter_text)
+
+
+def _open_log_dir(log_dir: str) -> int:
+    """Open the directory and prove that savefiles can be made in it and removed."""
+    try:
+        dir_fd = os.open(log_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise UsageError(f"-l {log_dir}: {error.strerror}") from None
+    probe = f".daemonlogger.{os.getpid()}"
+    try:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        os.close(os.open(probe, flags, 0o600, dir_fd=dir_fd))
+        os.unlink(probe, dir_fd=dir_fd)
+    except OSError as error:
+        os.close(dir_fd)
+        raise UsageError(f"-l {log_dir}: no savefile can be made there: {error.strerror}") from None
+    return dir_fd
+
+
+def _roll_size(config: RecorderConfig, dir_fd: int) -> int:
+    limits = _limits(config)
+    volume = look_at_volume(dir_fd) if limits.needs_volume else None
+    most = allowance(limits, volume)
+    if most is None:
+        return config.roll_size
+    if not config.roll_size_given:
+        return min(config.roll_size, max(LEAST_ROLL_BYTES, most // LEAST_SAVEFILES))
+    if config.roll_size > most:
+        raise UsageError(
+            f"-s {config.roll_size}: more than the {most} bytes that the ring's limits leave"
+        )
+    return config.roll_size
+
+
+def _open_interface(
+    config: RecorderConfig, interface: str, wake_fd: int, filter_text: str
+) -> Source:
+    return LiveSource(
+        interface,
+        wake_fd=wake_fd,
+        filter_text=filter_text,
+        snaplen=config.snaplen or LIVE_SNAPLEN,
+        promiscuous=config.promiscuous,
+        buffer_bytes=config.buffer_size,
+        tstamp_type=config.tstamp_type,
+        nanosecond=config.nanosecond,
+        direction=config.direction,
+        immediate=config.immediate,
+        flush=config.flush,
+    )
+
+
+def _open_savefile(
+    config: RecorderConfig, path: str, wake_fd: int, filter_text: str, stack: ExitStack
+) -> Source:
+    fd = 0
+    if path != "-":
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise UsageError(f"-R {path}: {error.strerror}") from None
+        stack.callback(os.close, fd)
+    if stat.S_ISDIR(os.fstat(fd).st_mode):
+        raise SourceError(f"-R {path}: Is a directory")
+    return FileSource(
+        fd,
+        name="standard input" if path == "-" else path,
+        wake_fd=wake_fd,
+        filter_text=filter_text,
+        snaplen=config.snaplen or 0,
+        nanosecond=config.nanosecond,
+    )
+
+
+def _introduce(opened: _Opened, tell: Tell) -> None:
+    """The lines of the original, in its order, and those of what it did not have."""
+    config = opened.config
+    for line in _settings(opened):
+        tell("setting", f"[-] {line}")
+    tell("banner", f"\n-*> DaemonLogger <*-\nVersion {__version__}\n", version=__version__)
+    where = os.path.join(config.log_dir, ".")
+    tell("volume", f'Checking partition stats for log directory "{where}"')
+    if config.ring and config.max_percent is not None:
+        _say_utilization(opened, config.max_percent, tell)
+    warning = getattr(opened.source, "warning", None)
+    if warning is not None:
+        tell("warning", f"[!] {config.interface}: {warning}")
+    if config.read is not None:
+        tell("reading", f'Reading network traffic from "{config.read}" file.', file=config.read)
+        tell("snaplen", f"snaplen = {opened.source.snaplen}", snaplen=opened.source.snaplen)
+    else:
+        text = f"sniffing on interface {config.interface}"
+        tell("sniffing", text, interface=config.interface, linktype=opened.source.linktype)
+
+
+def _settings(opened: _Opened) -> Iterator[str]:
+    config = opened.config
+    if config.flush:
+        yield "Packet-buffered output activated"
+    if config.count is not None:
+        yield f"Configured to log {config.count} packets"
+    if config.filter_file is not None:
+        yield f"Reading BPF filter in from file {config.filter_file}"
+    if opened.filter_text:
+        yield f'Filter set to "{opened.filter_text}"'
+    if config.interface is not None:
+        yield f"Interface set to {config.interface}"
+    if config.log_dir != ".":
+        yield f"Logpath set to {config.log_dir}"
+    if config.max_files is not None:
+        yield f"Max files to write set to {config.max_files}"
+    yield f'Log filename set to "{config.prefix}"'
+    if config.ring:
+        yield "Ringbuffer active"
+    if config.read is not None:
+        yield "In readback mode"
+    yield f"Rollover size set to {config.roll_size} bytes"
+    if config.snaplen is not None:
+        yield f"Snaplen set to {config.snaplen}"
+    yield _roll_time_line(config)
+    if config.roll_packets is not None:
+        yield f"Rollover configured for {config.roll_packets} packets"
+    yield from _limit_lines(config)
+    where = "THIS RUN" if config.prune_run else "IN DIRECTORY"
+    yield f"Pruning behavior set to oldest {where}"
+
+
+def _roll_time_line(config: RecorderConfig) -> str:
+    roll_time = config.roll_time
+    if roll_time is None or roll_time.unit == "s":
+        return f"Rollover time configured for {roll_time.count if roll_time else 0} seconds"
+    now_ns = time.time_ns()
+    boundary_ns = RollGrid(roll_time.count, roll_time.unit, now_ns).after(now_ns)
+    at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(boundary_ns // 1_000_000_000))
+    first = "" if config.read is not None else f", first at {at}"
+    return f"Rollover configured for {roll_time.count} {_UNIT_NAMES[roll_time.unit]}{first}"
+
+
+def _limit_lines(config: RecorderConfig) -> Iterator[str]:
+    if config.max_bytes is not None:
+        yield f"Max size of all savefiles set to {config.max_bytes} bytes"
+    if config.min_free_bytes is not None:
+        yield f"Min free space set to {config.min_free_bytes} bytes"
+    if config.min_free_percent is not None:
+        yield f"Min free space set to {config.min_free_percent:g}%"
+    if config.max_age is not None:
+        yield f"Max age set to {config.max_age} seconds"
+    if config.archive is not None:
+        yield f"Archive directory set to {config.archive}"
+
+
+def _say_utilization(opened: _Opened, max_percent: float, tell: Tell) -> None:
+    status = os.fstatvfs(opened.dir_fd)
+    free = must_stay_free(status.f_blocks, max_percent)
+    tell(
+        "utilization",
+        f"{max_percent:g}% max disk utilization = {free} blocks free (out of {status.f_blocks})\n"
+        f"Blocksize = {status.f_frsize}\n"
+        f"Rollsize = {opened.config.roll_size // status.f_frsize} blocks\n",
+        blocks=status.f_blocks,
+        blocks_free=free,
+        block_bytes=status.f_frsize,
+    )
+
+
+def _foretell(opened: _Opened, tell: Tell) -> None:
+    """What retention would delete before the first savefile is opened."""
+    config = opened.config
+    if not config.ring:
+        tell("check", "Nothing would be pruned: there is no ring")
+        return
+    limits = _limits(config)
+    keeper = _keeper(opened, tell)
+    planned = plan(
+        keeper.ring,
+        limits,
+        look_at_volume(opened.dir_fd) if limits.needs_volume else None,
+        reserve_bytes=config.roll_size,
+        now_ns=time.time_ns(),
+        opening=1,
+    )
+    keeper.close()
+    for prune in planned.prunes:
+        path = os.path.join(config.log_dir, prune.savefile.name)
+        tell("would_prune", f"Would prune {path}: {prune.reason}", path=path, reason=prune.reason)
+    for reason in planned.unmet:
+        tell("would_stay_unmet", f"[!] {reason}: would not hold, nothing else is left to prune")
+    count = len(planned.prunes)
+    tell("check", f"{count} of {len(keeper.ring)} savefiles would be pruned", prunes=count)

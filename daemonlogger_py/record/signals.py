@@ -1,0 +1,74 @@
+"""Signals as wishes the loop reads, and the descriptor that makes it look.
+
+A handler only notes the wish; the number that the interpreter writes to the wake-up pipe ends
+whatever native wait is going on, on an idle link too.
+"""
+
+import os
+import signal
+from collections.abc import Callable
+from contextlib import suppress
+from types import FrameType, TracebackType
+from typing import Any, Self
+
+FINISHING = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT)
+
+
+class Signals:
+    """Handlers for the duration of a `with` block, in the main thread.
+
+    `wake_fd` becomes readable when a signal came or `wake()` was called.
+    """
+
+    def __init__(self) -> None:
+        self.wake_fd, self._wake_write_fd = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self.finish: signal.Signals | None = None
+        self.finish_again = False
+        self.roll = False
+        self.statistics = False
+        self.on_finish: Callable[[], None] = lambda: None
+        """Called by the handler itself, for a source that waits where the loop cannot."""
+        self._before: dict[int, Any] = {}
+        self._fd_before = -1
+
+    def __enter__(self) -> Self:
+        self._fd_before = signal.set_wakeup_fd(self._wake_write_fd, warn_on_full_buffer=False)
+        for number in FINISHING:
+            self._before[number] = signal.signal(number, self._finish)
+        self._before[signal.SIGHUP] = signal.signal(signal.SIGHUP, self._roll)
+        self._before[signal.SIGUSR1] = signal.signal(signal.SIGUSR1, self._statistics)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        signal.set_wakeup_fd(self._fd_before)
+        os.close(self.wake_fd)
+        os.close(self._wake_write_fd)
+
+    def wake(self) -> None:
+        """Make `wake_fd` readable, from any thread."""
+        with suppress(BlockingIOError):  # full: it is readable already
+            os.write(self._wake_write_fd, b"\0")
+
+    def drain(self) -> None:
+        """Make `wake_fd` unreadable until the next signal or wake-up."""
+        with suppress(BlockingIOError):
+            while os.read(self.wake_fd, 4096):
+                pass
+
+    def _finish(self, number: int, frame: FrameType | None) -> None:
+        self.finish_again = self.finish is not None
+        self.finish = signal.Signals(number)
+        self.on_finish()
+
+    def _roll(self, number: int, frame: FrameType | None) -> None:
+        self.roll = True
+
+    def _statistics(self, number: int, frame: FrameType | None) -> None:
+        self.statistics = True
