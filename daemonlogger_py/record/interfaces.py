@@ -6,7 +6,7 @@ show) and libpcap for its further devices and its order of preference. Opening o
 
 import socket
 
-from ..errors import UsageError
+from daemonlogger_py.errors import UsageError
 
 ANY = "any"  # libpcap's name for all interfaces at once; the kernel does not list it
 

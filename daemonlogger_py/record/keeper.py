@@ -1,4 +1,4 @@
-"""Keeps the ring within its limits: before each new savefile, on a timer, and when the disk is full.
+"""Keeps the ring within its limits: before each savefile, on a timer, and on a full volume.
 
 The decisions are ``retention``'s, the deeds ``prune``'s; this knows when to ask, what the volume
 says, and what has been said already. It belongs to the writer's thread.
@@ -7,6 +7,7 @@ says, and what has been said already. It belongs to the writer's thread.
 import os
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from daemonlogger_py.errors import StorageError
 from daemonlogger_py.record.archive import Archiver
@@ -68,20 +69,39 @@ class Keeper:
     def make_room(self, may_grow_bytes: int) -> None:
         """Prune what has to go before a savefile of up to `may_grow_bytes` is opened."""
         self._rolling = True
-        self._enforce(may_grow_bytes, opening=1)
+        # The savefile before it is sealed last of all: a ring of one is over its limit until then.
+        limits = replace(self._limits, max_files=None) if self._ring_of_one else self._limits
+        self._enforce(limits, may_grow_bytes, opening=1)
         self._rolling = False
+
+    def sealed(self, name: SavefileName, status: os.stat_result) -> None:
+        """A savefile is complete; `status` is its fstat."""
+        self.ring.sealed(name, status)
+        if self._ring_of_one:
+            self._enforce(Limits(max_files=1), 0, opening=0)
+
+    @property
+    def _ring_of_one(self) -> bool:
+        return self._limits.max_files == 1
 
     def look_after(self, name: SavefileName, size_bytes: int, may_grow_bytes: int) -> None:
         """Prune on a timer, the open savefile holding `size_bytes` by now."""
         self.ring.grown(name, size_bytes)
         if time.monotonic() - self._reconciled_at >= self._reconcile_s:
             self._timed(self.ring.reconcile)
-        self._enforce(max(0, may_grow_bytes - size_bytes), opening=0)
+        self._enforce(self._limits, max(0, may_grow_bytes - size_bytes), opening=0)
 
     def make_space(self, wanted_bytes: int) -> bool:
-        """The volume is full: prune the oldest. False: there is nothing (more) to prune."""
-        done = self._pruner.make_space(wanted_bytes, force_delete=self._pruner.archiving_fails)
-        return bool(done.pruned)
+        """The volume is full: prune the oldest. False: there is nothing (more) to prune.
+
+        True promises room, which may take a moment: an archive may still be taking savefiles.
+        """
+        # Where archiving frees nothing, recording goes before keeping what is oldest.
+        in_vain = self._archiver is not None and self._archiver.same_volume
+        done = self._pruner.make_space(
+            wanted_bytes, force_delete=in_vain or self._pruner.archiving_fails
+        )
+        return bool(done.pruned) or not done.unmet
 
     def close(self) -> None:
         """Give the archiver time to end what it has begun."""
@@ -90,10 +110,10 @@ class Keeper:
             self._say("archive_unfinished", text)
         self._pruner.settle()
 
-    def _enforce(self, reserve_bytes: int, *, opening: int) -> None:
+    def _enforce(self, limits: Limits, reserve_bytes: int, *, opening: int) -> None:
         try:
             done = self._pruner.enforce(
-                self._limits,
+                limits,
                 lambda: look_at_volume(self._dir_fd),
                 reserve_bytes=reserve_bytes,
                 now_ns=time.time_ns(),
@@ -102,9 +122,9 @@ class Keeper:
         except OSError as error:
             raise StorageError(f"{self._log_dir}: {error.strerror}") from error
         if done.unmet and done.unmet != self._said_unmet:
-            limits = ", ".join(done.unmet)
-            text = f"[!] Ringbuffer: {limits}: nothing is left to prune; going on while there is room"
-            self._say("nothing_to_prune", text, limits=limits)
+            unmet = ", ".join(done.unmet)
+            text = f"[!] Ringbuffer: {unmet}: nothing left to prune, going on while there is room"
+            self._say("nothing_to_prune", text, limits=unmet)
         self._said_unmet = done.unmet
 
     def _tell(self, event: str, text: str, /, **facts: object) -> None:

@@ -8,6 +8,7 @@ import os
 import threading
 import time
 from collections import deque
+from collections.abc import Mapping
 from typing import Literal
 
 # About a megabyte of text; more than any reader that is alive falls behind.
@@ -49,7 +50,7 @@ class Messages:
         if self._thread is not None:
             self._thread.join(CLOSE_TIMEOUT_S)
 
-    def _render(self, event: str, text: str, facts: dict[str, object]) -> str:
+    def _render(self, event: str, text: str, facts: Mapping[str, object]) -> str:
         import json  # 3 ms that the text form need not pay
 
         record = {"time": _now_utc(), "event": event, "message": text.strip(), **facts}

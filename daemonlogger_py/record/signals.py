@@ -62,13 +62,13 @@ class Signals:
             while os.read(self.wake_fd, 4096):
                 pass
 
-    def _finish(self, number: int, frame: FrameType | None) -> None:
+    def _finish(self, number: int, _frame: FrameType | None) -> None:
         self.finish_again = self.finish is not None
         self.finish = signal.Signals(number)
         self.on_finish()
 
-    def _roll(self, number: int, frame: FrameType | None) -> None:
+    def _roll(self, _number: int, _frame: FrameType | None) -> None:
         self.roll = True
 
-    def _statistics(self, number: int, frame: FrameType | None) -> None:
+    def _statistics(self, _number: int, _frame: FrameType | None) -> None:
         self.statistics = True

@@ -114,6 +114,7 @@ class Writer:
         self._serials: dict[int, int] = {}
         self._ticking = False
         self._said_stuck = False
+        self._just_pruned = False
         self._give_up_at: float | None = None
         self._thread = threading.Thread(target=self._work, name="writer", daemon=True)
 
@@ -196,9 +197,11 @@ class Writer:
             )
 
     def _begin(self, epoch: int) -> None:
-        if self._keeper is not None:
-            self._keeper.make_room(self._may_grow_bytes)
         before = self._current
+        if self._keeper is not None:
+            if before is not None:
+                self._keeper.ring.grown(before.name, before.size_bytes)
+            self._keeper.make_room(self._may_grow_bytes)
         self._current = self._create(epoch)
         self.files += 1
         path = self._current.path
@@ -249,7 +252,7 @@ class Writer:
             fcntl.fcntl(savefile.fd, fcntl.F_SETFL, os.O_DIRECT)
         except OSError as error:
             self._direct = False
-            text = f"[!] --direct: {self._log_dir} refuses it ({error.strerror}); writes are buffered"
+            text = f"[!] --direct: refused by {self._log_dir} ({error.strerror}), writing buffered"
             self._tell("not_direct", text)
         return self._direct
 
@@ -279,6 +282,7 @@ class Writer:
         while done < len(data):
             try:
                 done += os.pwrite(savefile.fd, data[done:], offset + done)
+                self._just_pruned = False
             except OSError as error:
                 if not self._found_room(error, len(data) - done):
                     raise
@@ -290,15 +294,17 @@ class Writer:
         """Whether to try again: the volume was full, and something was pruned or may be."""
         if error.errno not in (errno.ENOSPC, errno.EDQUOT) or self._keeper is None:
             return False
-        if self._keeper.make_space(wanted_bytes):
-            self._said_stuck = False
+        if not self._just_pruned and self._keeper.make_space(wanted_bytes):
+            # Some file systems free space late: one savefile must not be pruned for each try.
+            self._just_pruned = True
             return True
         if self._give_up_at is not None and time.monotonic() >= self._give_up_at:
             return False
-        if not self._said_stuck:
+        if not self._just_pruned and not self._said_stuck:
             self._said_stuck = True
-            text = f"[!] {self._log_dir}: {error.strerror}, nothing is left to prune: waiting for room"
+            text = f"[!] {self._log_dir}: {error.strerror}, nothing left to prune: waiting for room"
             self._tell("volume_full", text)
+        self._just_pruned = False
         time.sleep(RETRY_S)
         return True
 
@@ -306,7 +312,7 @@ class Writer:
         status = os.fstat(savefile.fd)
         os.close(savefile.fd)
         if self._keeper is not None:
-            self._keeper.ring.sealed(savefile.name, status)
+            self._keeper.sealed(savefile.name, status)
 
     def _fail(self, error: Exception, doomed_packets: int) -> None:
         """Keep what is whole, count what is not, and let the loop know."""
@@ -317,7 +323,7 @@ class Writer:
             try:
                 self._cut(self._current)
             except OSError as cut_error:
-                reason = f"{reason}; {self._current.path} may end in a torn record: {cut_error.strerror}"
+                reason = f"{reason}; it may end in a torn record: {cut_error.strerror}"
             self.failure = StorageError(f"{self._current.path}: {reason}")
         self._wake()
 

@@ -1,0 +1,168 @@
+"""``daemonlogger``: reads the command line and starts the recorder.
+
+Options come from the table in `config.options`; their values are judged in `config`, never here.
+"""
+
+import sys
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, NoReturn
+
+from daemonlogger_py.cli import outcome
+from daemonlogger_py.errors import UsageError
+
+if TYPE_CHECKING:
+    import argparse
+
+PROGRAM = "daemonlogger"
+SEE_HELP = f"see {PROGRAM} --help"
+
+DESCRIPTION = (
+    "Record packets from an interface into savefiles: in a row, or in a ring that prunes the"
+    " oldest. The filter words are a BPF filter, pcap-filter(7)."
+)
+EPILOG = (
+    "SIZE: bytes, or a number and k, m, g, t (powers of 1024)."
+    " TIME: seconds, or a number and m, h, d. Signals: TERM, INT, QUIT finish; HUP rolls over and"
+    " reads the filter file again; USR1 prints the statistics. See daemonlogger(8)."
+)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line `argv` (default: this process's) and return its exit status."""
+    return outcome.run(PROGRAM, lambda: _command(sys.argv[1:] if argv is None else argv))
+
+
+def build_parser() -> "argparse.ArgumentParser":
+    """Build the options' parser; `in_getopt_order` takes the filter words out before it."""
+    import argparse
+
+    from daemonlogger_py.config.options import GROUPS, OPTIONS
+
+    class Parser(argparse.ArgumentParser):
+        def error(self, message: str) -> NoReturn:
+            raise UsageError(f"{message.removeprefix('argument ')}; {SEE_HELP}")
+
+    parser = Parser(
+        prog=PROGRAM,
+        usage="%(prog)s [options] [filter words ...]",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        allow_abbrev=False,
+        add_help=False,
+    )
+    groups = {title: parser.add_argument_group(title) for title in GROUPS}
+    for option in OPTIONS:
+        names = [f"-{option.short}"] if option.short else []
+        names.append(f"--{option.long}")
+        text = option.help.replace("%", "%%")
+        if option.default:
+            text += f" (default: {option.default})"
+        if option.metavar is None:
+            groups[option.group].add_argument(
+                *names, dest=option.long, help=text, action="store_const", const=True
+            )
+        else:
+            groups[option.group].add_argument(
+                *names, dest=option.long, help=text, metavar=option.metavar
+            )
+    return parser
+
+
+def in_getopt_order(argv: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Options and filter words of `argv` as glibc's getopt, which the original uses, tells them.
+
+    Options may stand anywhere before ``--``, bundled (-rM65), their value attached or in the next
+    argument whatever that looks like (-t -1); the rest are words, so a filter may hold "-", ">" and
+    "(". argparse alone reads some of these otherwise, and not alike in every Python version. The
+    options come back as --long or --long=value. Raises UsageError for an unknown option and for a
+    value that is missing.
+    """
+    from daemonlogger_py.config.options import BY_LONG
+
+    options: list[str] = []
+    words: list[str] = []
+    rest = iter(argv)
+    for token in rest:
+        if token == "--":  # noqa: S105
+            words.extend(rest)
+        elif token.startswith("--"):
+            name, equals, _ = token[2:].partition("=")
+            if name not in BY_LONG:
+                raise UsageError(f"unknown option --{name}; {SEE_HELP}")
+            if BY_LONG[name].metavar and not equals:
+                token = f"{token}={_next_value(name, rest)}"
+            options.append(token)
+        elif token.startswith("-") and token != "-":  # noqa: S105
+            options.extend(_unbundled(token, rest))
+        else:
+            words.append(token)
+    return options, words
+
+
+def _unbundled(token: str, rest: Iterator[str]) -> Iterator[str]:
+    from daemonlogger_py.config.options import BY_SHORT
+
+    for at, letter in enumerate(token[1:], start=2):
+        option = BY_SHORT.get(letter)
+        if option is None:
+            raise UsageError(f"unknown option -{letter}; {SEE_HELP}")
+        if option.metavar is not None:
+            yield f"--{option.long}={token[at:] or _next_value(option.long, rest)}"
+            return
+        yield f"--{option.long}"
+
+
+def _next_value(name: str, rest: Iterator[str]) -> str:
+    from daemonlogger_py.config.options import BY_LONG
+
+    value = next(rest, None)
+    if value is None:
+        option = BY_LONG[name]
+        raise UsageError(f"{option.label}: {option.metavar} is missing; {SEE_HELP}")
+    return value
+
+
+def _command(argv: Sequence[str]) -> int:
+    options, words = in_getopt_order(argv)
+    parser = build_parser()
+    parsed = vars(parser.parse_args(options))
+    flags = {name: value for name, value in parsed.items() if value is not None}
+    if "help" in flags:
+        outcome.write_out(parser.format_help().rstrip())
+        return 0
+    if "version" in flags:
+        outcome.write_out(_versions())
+        return 0
+    if "list-interfaces" in flags:
+        from daemonlogger_py.record import interfaces
+
+        outcome.write_out(interfaces.table())
+        return 0
+    return _record(flags, words)
+
+
+def _record(flags: dict[str, str | bool], words: Sequence[str]) -> int:
+    from daemonlogger_py.config.resolve import read_config_file, resolve
+
+    file = read_config_file(str(flags["config"])) if "config" in flags else None
+    config = resolve(flags, words, file)
+    if config.interface is not None:
+        from daemonlogger_py.record import interfaces
+
+        interfaces.require(config.interface)
+    from daemonlogger_py.record import session
+
+    return session.check(config) if "check" in flags else session.run(config)
+
+
+def _versions() -> str:
+    import platform
+
+    from daemonlogger_py import __version__
+    from daemonlogger_py.engine.bpf import libpcap_version
+
+    return f"daemonlogger-py {__version__}\n{libpcap_version()}\nPython {platform.python_version()}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,261 @@
+"""The man pages, from the tables the parsers come from: daemonlogger(8) and dlctl(1).
+
+``python -m daemonlogger_py.cli.man`` prints the first, with ``dlctl`` behind it the second; a test
+holds the files in ``man/`` to what is printed. What no table knows (signals, files, examples) is
+written here.
+"""
+
+import re
+import sys
+import textwrap
+from collections.abc import Iterator, Sequence
+
+from daemonlogger_py import __version__
+from daemonlogger_py.cli import outcome
+from daemonlogger_py.cli.dlctl import VERBS
+from daemonlogger_py.config.options import GROUPS, OPTIONS, Option
+
+DATE = "2026-11-21"  # of the last change to what the pages say; set by hand, so pages reproduce
+
+DESCRIPTION = """\
+daemonlogger records packets from a network interface into savefiles (pcap files). It rolls over
+to the next file by size, time or number of packets, and with -r keeps a ring of them: the oldest
+are pruned as limits on files, bytes, age or the volume demand.
+
+The filter words, joined by blanks, are a BPF filter as in pcap-filter(7); without them every
+packet is recorded. Options may stand before and after them; -- ends the options.
+
+SIZE is in bytes, or a number and k, m, g or t (powers of 1024). TIME is in seconds, or a number
+and m, h or d.
+
+The disk is never waited for: packets are kept in memory (see --buffer-memory) while it is busy.
+What was received, dropped and lost is counted and told at the end.
+"""
+
+SIGNALS = (
+    (
+        "TERM, INT, QUIT",
+        "Finish: write what was captured, close the savefile, print the statistics, exit.",
+    ),
+    ("HUP", "Roll over now, and read the filter file again."),
+    ("USR1", "Print the statistics."),
+)
+
+FILES = (
+    (
+        "PREFIX.EPOCH",
+        (
+            "A savefile. EPOCH is the second, since 1970, in which it was opened, or with -R that"
+            " of its first packet. It is created with mode 0640, less what umask takes away."
+        ),
+    ),
+    (
+        "PREFIX.EPOCH.SERIAL",
+        (
+            "A further savefile of the same second: .001, .002 and so on. No file is ever"
+            " overwritten. The order of savefiles is that of EPOCH and SERIAL as numbers."
+        ),
+    ),
+)
+
+FILES_NOTE = """\
+Only regular files in the log directory that are named exactly so are counted and pruned, those of
+earlier runs included; links and directories are left alone.
+"""
+
+EXIT_STATUS = (
+    ("0", "Done, or finished by a signal."),
+    (
+        "1",
+        "Failed while running: the source could not be opened or is damaged, the volume is full.",
+    ),
+    ("2", "The command line, the configuration file or the filter is wrong; nothing was opened."),
+)
+
+EXAMPLES = (
+    (
+        "A ring of five files of a million bytes:",
+        "daemonlogger -i eth0 -S 1515 -s 1000000 -m 5 -r -l /var/pcap -n uplink",
+    ),
+    (
+        "All DNS traffic, a file each full hour, at most 65 percent of the volume used:",
+        "daemonlogger -i eth0 -t 1h -M 65 -r -l /var/pcap port 53",
+    ),
+    (
+        "Keep a week, but leave 15 percent free in any case; pruned files go elsewhere:",
+        "daemonlogger -i eth0 -r --max-age 7d --min-free 15% -l /var/pcap -a /mnt/old",
+    ),
+    (
+        "Pick the packets of one host out of a savefile, in pieces of 100 MiB:",
+        "daemonlogger -R big.pcap -s 100m -n web host 192.0.2.1",
+    ),
+    (
+        "The first of these as a configuration file, used with --config uplink.toml:",
+        (
+            'interface = "eth0"\nsnaplen = 1515\nroll-size = 1000000\nmax-files = 5\nring = true\n'
+            'log-dir = "/var/pcap"\nprefix = "uplink"'
+        ),
+    ),
+)
+
+DIFFERENCES = """\
+Every option here that daemonlogger 1.2.1 has keeps its letter and meaning. These differ:
+
+A name is never used twice. Two roll-overs in one second of the original overwrote the first file.
+
+Roll-over by time and all signals act at once, also when no packet arrives.
+
+Only files named exactly PREFIX.EPOCH or PREFIX.EPOCH.SERIAL are pruned, where the original took
+any file whose name contains the prefix, and as many as needed, where it took one.
+
+-m with -r counts the file being written.
+
+-a moves pruned files, where the original ignored it. HUP rolls over, where it restarted.
+
+A full volume is an error (exit status 1) without -r, and prunes with it.
+
+Nonsense on the command line is refused before anything is opened, with exit status 2.
+"""
+
+
+def recorder_page() -> str:
+    """Return daemonlogger(8) as roff with man(7) macros."""
+    lines = [
+        *_title("DAEMONLOGGER", 8, "System Manager's Manual"),
+        *_section("NAME", [r"daemonlogger \- record packets into a row or a ring of savefiles"]),
+        *_section(
+            "SYNOPSIS", [r".B daemonlogger", r".RI [ options ]", r'.RI [ "filter words" " ...]"']
+        ),
+        *_section("DESCRIPTION", _paragraphs(DESCRIPTION)),
+        ".SH OPTIONS",
+    ]
+    for group in GROUPS:
+        lines.append(f".SS {_escaped(group)}")
+        for option in OPTIONS:
+            if option.group == group:
+                lines += _option(option)
+    lines += _section("SIGNALS", _definitions(SIGNALS))
+    lines += _section("FILES", [*_definitions(FILES), ".PP", *_filled(FILES_NOTE)])
+    lines += _section("EXIT STATUS", _definitions(EXIT_STATUS))
+    lines += _section("EXAMPLES", _examples(EXAMPLES))
+    lines += _section("DIFFERENCES FROM THE ORIGINAL", _paragraphs(DIFFERENCES))
+    lines += _see_also("dlctl(1)", "tcpdump(1)", "pcap-savefile(5)", "pcap-filter(7)")
+    return "\n".join(lines) + "\n"
+
+
+def reader_page() -> str:
+    """Return dlctl(1) as roff with man(7) macros."""
+    lines = [
+        *_title("DLCTL", 1, "General Commands Manual"),
+        *_section("NAME", [r"dlctl \- answer questions about what daemonlogger recorded"]),
+        *_section("SYNOPSIS", [r".B dlctl", r".I verb", r".RB [ \-\-json ]", r'.IR path " ..."']),
+        ".SH VERBS",
+    ]
+    for verb in VERBS:
+        lines += [".TP", f".B {verb.name}", *_paragraphs(verb.man, between=".IP")]
+    lines += _section(
+        "EXIT STATUS",
+        _definitions(
+            (
+                ("0", "Every savefile is whole."),
+                ("1", "A savefile is damaged, unreadable, or not classic pcap."),
+                ("2", "The command line is wrong."),
+            )
+        ),
+    )
+    lines += _section(
+        "EXAMPLES",
+        _examples((("Verify everything in a ring:", "dlctl verify /var/pcap"),)),
+    )
+    lines += _see_also("pcap-savefile(5)", "daemonlogger(8)")
+    return "\n".join(lines) + "\n"
+
+
+def _title(name: str, section: int, manual: str) -> list[str]:
+    return [
+        r".\" Generated by python -m daemonlogger_py.cli.man; do not edit.",
+        f'.TH {name} {section} {DATE} "daemonlogger-py {__version__}" "{manual}"',
+    ]
+
+
+def _section(title: str, body: Sequence[str]) -> list[str]:
+    return [f'.SH "{title}"' if " " in title else f".SH {title}", *body]
+
+
+def _option(option: Option) -> list[str]:
+    names = [f"-{option.short}"] if option.short else []
+    names.append(f"--{option.long}")
+    value = rf" \fI{_escaped(option.metavar)}\fR" if option.metavar else ""
+    header = ", ".join(rf"\fB{_escaped(name)}\fR{value}" for name in names)
+    text = option.man
+    if option.default:
+        text += f" Default: {option.default}."
+    return [".TP", header, *_paragraphs(text, between=".IP")]
+
+
+def _definitions(items: Sequence[tuple[str, str]]) -> list[str]:
+    lines = []
+    for term, text in items:
+        lines += [".TP", f".B {_escaped(term)}", *_filled(text)]
+    return lines
+
+
+def _examples(items: Sequence[tuple[str, str]]) -> list[str]:
+    lines: list[str] = []
+    for text, command in items:
+        lines += [".PP"] if lines else []
+        lines += [*_filled(text), ".PP", ".RS 4", ".nf"]
+        lines += [_escaped(line) for line in command.splitlines()]
+        lines += [".fi", ".RE"]
+    return lines
+
+
+def _see_also(*pages: str) -> list[str]:
+    lines = [f".BR {_escaped(page.partition('(')[0])} ({page.partition('(')[2]}," for page in pages]
+    lines[-1] = lines[-1].removesuffix(",")
+    return _section("SEE ALSO", lines)
+
+
+def _paragraphs(text: str, between: str = ".PP") -> list[str]:
+    lines: list[str] = []
+    for paragraph in text.strip().split("\n\n"):
+        lines += [between] if lines else []
+        lines += _filled(paragraph)
+    return lines
+
+
+def _filled(text: str) -> Iterator[str]:
+    # Each sentence begins a line, as mandoc -T lint and everyone who diffs the page ask for.
+    for sentence in re.split(r"(?<=[.:;]) (?=[A-Z-])", " ".join(text.split())):
+        for line in textwrap.wrap(sentence, 70, break_long_words=False, break_on_hyphens=False):
+            yield _marked_up(line)
+
+
+def _marked_up(line: str) -> str:
+    """Escape `line`, and set option names in it in bold."""
+    parts = re.split(r"(?<![\w-])(--?[A-Za-z][\w-]*)", line)
+    joined = "".join(
+        rf"\fB{_escaped(part)}\fR" if at % 2 else _escaped(part) for at, part in enumerate(parts)
+    )
+    return rf"\&{joined}" if joined.startswith((".", "'")) else joined
+
+
+def _escaped(text: str) -> str:
+    # A bare - is a hyphen to roff, and what is copied from the page must be a minus sign.
+    return text.replace("\\", r"\e").replace("-", r"\-")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Print a page: dlctl(1) if that is named in `argv`, else daemonlogger(8)."""
+    names = sys.argv[1:] if argv is None else argv
+    page = reader_page() if names == ["dlctl"] else recorder_page()
+    return outcome.run("man", lambda: _print(page))
+
+
+def _print(page: str) -> int:
+    outcome.write_out(page.removesuffix("\n"))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The command lines: what they accept, what they refuse, how they end."""
