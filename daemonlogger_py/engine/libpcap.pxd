@@ -11,7 +11,6 @@ cdef extern from "<pcap/pcap.h>" nogil:
         PCAP_ERRBUF_SIZE
         PCAP_ERROR
         PCAP_ERROR_BREAK
-        PCAP_ERROR_NO_SUCH_DEVICE
         PCAP_ERROR_PERM_DENIED
         PCAP_ERROR_PROMISC_PERM_DENIED
         PCAP_WARNING_TSTAMP_TYPE_NOTSUP

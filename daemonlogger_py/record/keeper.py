@@ -11,7 +11,8 @@ from dataclasses import replace
 
 from daemonlogger_py.errors import StorageError
 from daemonlogger_py.record.archive import Archiver
-from daemonlogger_py.record.prune import Pruner, Tell
+from daemonlogger_py.record.messages import Tell
+from daemonlogger_py.record.prune import Pruner
 from daemonlogger_py.record.retention import Limits, Volume
 from daemonlogger_py.record.ring import Ring
 from daemonlogger_py.savefile.names import Naming, SavefileName

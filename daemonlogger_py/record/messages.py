@@ -9,12 +9,19 @@ import threading
 import time
 from collections import deque
 from collections.abc import Mapping
-from typing import Literal
+from typing import Literal, Protocol
 
 # About a megabyte of text; more than any reader that is alive falls behind.
 CAPACITY = 10_000
 # What an ending recorder gives a reader that does not read.
 CLOSE_TIMEOUT_S = 2.0
+
+
+class Tell(Protocol):
+    """Says what happened: a short event name, the line a person reads, the facts in it."""
+
+    def __call__(self, event: str, text: str, /, **facts: object) -> None:
+        """Say it."""
 
 
 class Messages:

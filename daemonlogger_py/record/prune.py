@@ -14,18 +14,11 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from stat import S_ISREG
-from typing import Protocol
 
 from daemonlogger_py.record.archive import Archiver, Outcome
+from daemonlogger_py.record.messages import Tell
 from daemonlogger_py.record.retention import VOLUME_FULL, Limits, Prune, Volume, plan, plan_space
 from daemonlogger_py.record.ring import Ring, Savefile
-
-
-class Tell(Protocol):
-    """Says what happened: a short event name, the line a person reads, the facts in it."""
-
-    def __call__(self, event: str, text: str, /, **facts: object) -> None:
-        """Say it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,9 @@ that go missing are those it drops when both are full, and it counts them.
 """
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from select import POLLIN, poll
+from typing import NamedTuple
 
 from daemonlogger_py.config.filter_file import read_filter_file
 from daemonlogger_py.config.recorder import RecorderConfig
@@ -16,7 +17,7 @@ from daemonlogger_py.engine.buffer import Buffer
 from daemonlogger_py.engine.protocol import NEVER_NS, Source, Stop
 from daemonlogger_py.errors import DaemonloggerError, SourceError, UsageError
 from daemonlogger_py.record.buffers import BufferPool
-from daemonlogger_py.record.prune import Tell
+from daemonlogger_py.record.messages import Tell
 from daemonlogger_py.record.rollover import RollGrid
 from daemonlogger_py.record.signals import Signals
 from daemonlogger_py.record.writer import BLOCK_BYTES, Writer
@@ -46,8 +47,7 @@ class Savefile:
     packets: int = 0  # handed over
 
 
-@dataclass(frozen=True, slots=True)
-class Totals:
+class Totals(NamedTuple):
     """What became of every packet: received = written + lost + on their way to the disk."""
 
     received: int
@@ -413,4 +413,4 @@ class Recorder:
         self._statistics_ns = max(self._statistics_ns + interval_ns, now_ns)
 
     def _say_totals(self, totals: Totals) -> None:
-        self._tell("statistics", str(totals), **asdict(totals))
+        self._tell("statistics", str(totals), **totals._asdict())

@@ -8,11 +8,11 @@ import os
 import time
 from contextlib import suppress
 
-from daemonlogger_py.record.prune import Tell
+from daemonlogger_py.record.messages import Tell
 from daemonlogger_py.savefile.names import Naming, SavefileName
 from daemonlogger_py.savefile.records import walk
 
-# A file modified later than this may have a writer that takes no lock: look twice.
+# A torn file that was modified less long ago may have a writer that takes no lock: look twice.
 SETTLED_S = 2.0
 
 
@@ -55,11 +55,11 @@ def recover(dir_fd: int, name: SavefileName, log_dir: str, tell: Tell) -> None:
 
 def _cut(fd: int, path: str, tell: Tell) -> None:
     before = os.fstat(fd)
-    if time.time() - before.st_mtime < SETTLED_S:
-        time.sleep(SETTLED_S)
     found = walk(fd)
     if found.damage is None:
         return
+    if time.time() - before.st_mtime < SETTLED_S:
+        time.sleep(SETTLED_S)
     now = os.fstat(fd)
     if (now.st_size, now.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
         return

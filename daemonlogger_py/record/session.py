@@ -10,27 +10,28 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
 
 from daemonlogger_py import __version__
 from daemonlogger_py.config.filter_file import read_filter_file
 from daemonlogger_py.config.recorder import RecorderConfig
-from daemonlogger_py.engine.live import LiveSource
-from daemonlogger_py.engine.offline import FileSource
 from daemonlogger_py.engine.protocol import Source
 from daemonlogger_py.errors import SourceError, UsageError
-from daemonlogger_py.record import interfaces
 from daemonlogger_py.record.buffers import BufferPool
-from daemonlogger_py.record.keeper import Keeper, look_at_volume
-from daemonlogger_py.record.messages import Messages
-from daemonlogger_py.record.prune import Tell
+from daemonlogger_py.record.messages import Messages, Tell
 from daemonlogger_py.record.recorder import Recorder
-from daemonlogger_py.record.recovery import newest, recover
-from daemonlogger_py.record.retention import Limits, allowance, must_stay_free, plan
 from daemonlogger_py.record.rollover import RollGrid
 from daemonlogger_py.record.signals import Signals
 from daemonlogger_py.record.writer import Writer
-from daemonlogger_py.savefile.names import Naming, SavefileName
+from daemonlogger_py.savefile.names import Naming
+
+# What only a ring, only an interface or only a savefile needs is imported where it is used: the
+# start of a short replay is most of its time.
+if TYPE_CHECKING:
+    from daemonlogger_py.engine.live import LiveSource
+    from daemonlogger_py.record.keeper import Keeper
+    from daemonlogger_py.record.retention import Limits, Volume
 
 LIVE_SNAPLEN = 65535
 # A roll size that nobody asked for is lowered until this many savefiles fit into the ring.
@@ -39,8 +40,7 @@ LEAST_ROLL_BYTES = 64 * 1024
 _UNIT_NAMES = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
-@dataclass(frozen=True, slots=True)
-class _Opened:
+class _Opened(NamedTuple):
     """What a recording needs from the outside, open."""
 
     config: RecorderConfig
@@ -83,7 +83,7 @@ def check(config: RecorderConfig) -> int:
 
 def _record(opened: _Opened, signals: Signals, tell: Tell) -> None:
     config = opened.config
-    torn = newest(opened.dir_fd, opened.naming)
+    recovery = _recovery(opened, tell) if opened.source.live else None
     keeper = _keeper(opened, tell) if config.ring else None
     # A savefile waits for the disk: a few buffers keep both busy, more would only leave the cache.
     most = config.buffer_memory if opened.source.live else 0
@@ -101,21 +101,29 @@ def _record(opened: _Opened, signals: Signals, tell: Tell) -> None:
         direct=config.direct,
     )
     recorder = Recorder(config, opened.source, pool, writer, signals, tell)
-    # Beside the recording: walking a large savefile takes seconds in which packets come.
-    recovery = threading.Thread(target=_recover, args=(opened, torn, tell), name="recovery")
-    recovery.start()
+    if recovery is not None:
+        recovery.start()
     try:
         recorder.run()
     finally:
-        recovery.join()
+        if recovery is not None:
+            recovery.join()
 
 
-def _recover(opened: _Opened, torn: SavefileName | None, tell: Tell) -> None:
-    if torn is not None:
-        recover(opened.dir_fd, torn, opened.config.log_dir, tell)
+def _recovery(opened: _Opened, tell: Tell) -> threading.Thread | None:
+    """Prepare the repair of the last savefile, beside the recording: it may take seconds."""
+    from daemonlogger_py.record.recovery import newest, recover
+
+    name = newest(opened.dir_fd, opened.naming)
+    if name is None:
+        return None
+    arguments = (opened.dir_fd, name, opened.config.log_dir, tell)
+    return threading.Thread(target=recover, args=arguments, name="recovery")
 
 
-def _keeper(opened: _Opened, tell: Tell) -> Keeper:
+def _keeper(opened: _Opened, tell: Tell) -> "Keeper":
+    from daemonlogger_py.record.keeper import Keeper
+
     config = opened.config
     return Keeper(
         opened.dir_fd,
@@ -128,9 +136,9 @@ def _keeper(opened: _Opened, tell: Tell) -> Keeper:
     )
 
 
-def _limits(config: RecorderConfig) -> Limits:
-    if not config.ring:
-        return Limits()
+def _limits(config: RecorderConfig) -> "Limits":
+    from daemonlogger_py.record.retention import Limits
+
     return Limits(
         max_files=config.max_files,
         max_percent=config.max_percent,
@@ -151,11 +159,10 @@ def _open(config: RecorderConfig, wake_fd: int) -> Iterator[_Opened]:
         stack.callback(os.close, dir_fd)
         config = replace(config, roll_size=_roll_size(config, dir_fd))
         if config.read is not None:
-            source = _open_savefile(config, config.read, wake_fd, filter_text, stack)
+            source: Source = _open_savefile(config, config.read, wake_fd, filter_text, stack)
         else:
-            interface = config.interface or interfaces.default()
-            config = replace(config, interface=interface)
-            source = _open_interface(config, interface, wake_fd, filter_text)
+            source = interface = _open_interface(config, wake_fd, filter_text)
+            config = replace(config, interface=interface.interface)
         stack.callback(source.close)
         yield _Opened(config, Naming(config.prefix), dir_fd, source, filter_text)
 
@@ -178,9 +185,12 @@ def _open_log_dir(log_dir: str) -> int:
 
 
 def _roll_size(config: RecorderConfig, dir_fd: int) -> int:
+    if not config.ring:
+        return config.roll_size
+    from daemonlogger_py.record.retention import allowance
+
     limits = _limits(config)
-    volume = look_at_volume(dir_fd) if limits.needs_volume else None
-    most = allowance(limits, volume)
+    most = allowance(limits, _volume(limits, dir_fd))
     if most is None:
         return config.roll_size
     if not config.roll_size_given:
@@ -192,11 +202,18 @@ def _roll_size(config: RecorderConfig, dir_fd: int) -> int:
     return config.roll_size
 
 
-def _open_interface(
-    config: RecorderConfig, interface: str, wake_fd: int, filter_text: str
-) -> Source:
+def _volume(limits: "Limits", dir_fd: int) -> "Volume | None":
+    from daemonlogger_py.record.keeper import look_at_volume
+
+    return look_at_volume(dir_fd) if limits.needs_volume else None
+
+
+def _open_interface(config: RecorderConfig, wake_fd: int, filter_text: str) -> "LiveSource":
+    from daemonlogger_py.engine.live import LiveSource
+    from daemonlogger_py.record import interfaces
+
     return LiveSource(
-        interface,
+        config.interface or interfaces.default(),
         wake_fd=wake_fd,
         filter_text=filter_text,
         snaplen=config.snaplen or LIVE_SNAPLEN,
@@ -213,6 +230,8 @@ def _open_interface(
 def _open_savefile(
     config: RecorderConfig, path: str, wake_fd: int, filter_text: str, stack: ExitStack
 ) -> Source:
+    from daemonlogger_py.engine.offline import FileSource
+
     fd = 0
     if path != "-":
         try:
@@ -310,6 +329,8 @@ def _limit_lines(config: RecorderConfig) -> Iterator[str]:
 
 
 def _say_utilization(opened: _Opened, max_percent: float, tell: Tell) -> None:
+    from daemonlogger_py.record.retention import must_stay_free
+
     status = os.fstatvfs(opened.dir_fd)
     free = must_stay_free(status.f_blocks, max_percent)
     tell(
@@ -329,12 +350,14 @@ def _foretell(opened: _Opened, tell: Tell) -> None:
     if not config.ring:
         tell("check", "Nothing would be pruned: there is no ring")
         return
+    from daemonlogger_py.record.retention import plan
+
     limits = _limits(config)
     keeper = _keeper(opened, tell)
     planned = plan(
         keeper.ring,
         limits,
-        look_at_volume(opened.dir_fd) if limits.needs_volume else None,
+        _volume(limits, opened.dir_fd),
         reserve_bytes=config.roll_size,
         now_ns=time.time_ns(),
         opening=1,

@@ -16,14 +16,17 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from queue import SimpleQueue
+from typing import TYPE_CHECKING, NamedTuple
 
 from daemonlogger_py.engine.buffer import Buffer
 from daemonlogger_py.errors import DaemonloggerError, StorageError
 from daemonlogger_py.record.buffers import BufferPool
-from daemonlogger_py.record.keeper import Keeper
-from daemonlogger_py.record.prune import Tell
+from daemonlogger_py.record.messages import Tell
 from daemonlogger_py.savefile.names import Naming, SavefileName
 from daemonlogger_py.savefile.records import walk
+
+if TYPE_CHECKING:
+    from daemonlogger_py.record.keeper import Keeper
 
 # Direct output wants offsets, lengths and memory in multiples of the block size of any disk.
 BLOCK_BYTES = 4096
@@ -37,20 +40,17 @@ _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _MODE = 0o640
 
 
-@dataclass(frozen=True, slots=True)
-class _Roll:
+class _Roll(NamedTuple):
     epoch: int  # seconds
 
 
-@dataclass(frozen=True, slots=True)
-class _Write:
+class _Write(NamedTuple):
     buffer: Buffer
     offset: int
     length_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Say:
+class _Say(NamedTuple):
     event: str
     text: str
     facts: dict[str, object]
@@ -87,7 +87,7 @@ class Writer:
         naming: Naming,
         file_header: bytes,
         pool: BufferPool,
-        keeper: Keeper | None,
+        keeper: "Keeper | None",
         tell: Tell,
         wake: Callable[[], None],
         *,
