@@ -10,4 +10,4 @@ cdef class Filter:
     cdef bpf_insn *instructions(self) noexcept
 
 cdef Filter compile_filter(pcap_t *handle, str text, unsigned int netmask)
-cdef bytes header_of(pcap_t *handle)
+cdef bytes header_of(pcap_t *handle, str source)

@@ -55,8 +55,11 @@ cdef Filter compile_filter(pcap_t *handle, str text, unsigned int netmask):
     return compiled
 
 
-cdef bytes header_of(pcap_t *handle):
-    """The 24 bytes with which libpcap begins a savefile of `handle`'s packets. SourceError."""
+cdef bytes header_of(pcap_t *handle, str source):
+    """The 24 bytes with which libpcap begins a savefile of `handle`'s packets.
+
+    Raises SourceError, naming the `source`, for a linktype that savefiles do not have.
+    """
     cdef char *memory = NULL
     cdef size_t size = 0
     cdef pcap_dumper_t *dumper
@@ -67,9 +70,8 @@ cdef bytes header_of(pcap_t *handle):
     if dumper == NULL:
         fclose(stream)
         free(memory)
-        raise SourceError(
-            f"no savefile can hold these packets: {pcap_geterr(handle).decode(errors='replace')}"
-        )
+        reason = pcap_geterr(handle).decode(errors="replace").removeprefix("stream: ")
+        raise SourceError(f"{source}: no savefile can hold its packets: {reason}")
     pcap_dump_close(dumper)  # closes the stream
     try:
         return memory[:size]

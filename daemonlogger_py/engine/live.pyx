@@ -255,7 +255,7 @@ cdef class LiveSource:
             raise SourceError(f"interface {interface} cannot be waited for")
         self.linktype = pcap_datalink(self.handle)
         self.snaplen = pcap_snapshot(self.handle)
-        self.file_header = header_of(self.handle)
+        self.file_header = header_of(self.handle, f"interface {interface}")
         self.to.handle = self.handle
         self.to.snaplen = self.snaplen
         self.to.fraction_ns = 1 if nanosecond else 1000

@@ -236,7 +236,7 @@ cdef class FileSource:
         self.open_handle()
         self.linktype = pcap_datalink(self.handle)
         self.snaplen = pcap_snapshot(self.handle)
-        self.file_header = header_of(self.handle)
+        self.file_header = header_of(self.handle, f"-R {name}")
         self.offset = FILE_HEADER_BYTES if header is not None else 0
         if header is not None:
             self.caplen_limit = max_caplen(header.linktype & 0xFFFF)

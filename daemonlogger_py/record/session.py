@@ -62,6 +62,7 @@ def run(config: RecorderConfig) -> int:
         messages = Messages(log_format=config.log_format)
         stack.callback(messages.close)
         _introduce(opened, messages.tell)
+        _say_source(opened, messages.tell)
         _record(opened, signals, messages.tell)
     return 0
 
@@ -261,15 +262,19 @@ def _introduce(opened: _Opened, tell: Tell) -> None:
     tell("volume", f'Checking partition stats for log directory "{where}"')
     if config.ring and config.max_percent is not None:
         _say_utilization(opened, config.max_percent, tell)
-    warning = getattr(opened.source, "warning", None)
+
+
+def _say_source(opened: _Opened, tell: Tell) -> None:
+    config, source = opened.config, opened.source
+    warning = getattr(source, "warning", None)
     if warning is not None:
         tell("warning", f"[!] {config.interface}: {warning}")
     if config.read is not None:
         tell("reading", f'Reading network traffic from "{config.read}" file.', file=config.read)
-        tell("snaplen", f"snaplen = {opened.source.snaplen}", snaplen=opened.source.snaplen)
+        tell("snaplen", f"snaplen = {source.snaplen}", snaplen=source.snaplen)
     else:
         text = f"sniffing on interface {config.interface}"
-        tell("sniffing", text, interface=config.interface, linktype=opened.source.linktype)
+        tell("sniffing", text, interface=config.interface, linktype=source.linktype)
 
 
 def _settings(opened: _Opened) -> Iterator[str]:
@@ -347,6 +352,8 @@ def _say_utilization(opened: _Opened, max_percent: float, tell: Tell) -> None:
 def _foretell(opened: _Opened, tell: Tell) -> None:
     """What retention would delete before the first savefile is opened."""
     config = opened.config
+    source = f"interface {config.interface}" if config.read is None else f'file "{config.read}"'
+    tell("check", f"Would record from {source} into {config.log_dir}: all of the above is in order")
     if not config.ring:
         tell("check", "Nothing would be pruned: there is no ring")
         return
