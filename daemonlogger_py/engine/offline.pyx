@@ -111,7 +111,7 @@ cdef struct Stream:
 
 
 cdef int wait_readable(int fd, int wake_fd, uint64_t timeout_ns) noexcept nogil:
-    """Wait for input: 1 there is some (or its end), 0 the time is up, -1 woken up."""
+    """Wait for input: 1 there is some (or its end), -1 woken up, 0 neither: try again."""
     cdef pollfd fds[2]
     cdef timespec timeout
     fds[0].fd = fd
@@ -132,6 +132,7 @@ cdef ssize_t stream_read(void *cookie, char *buffer, size_t size) noexcept nogil
     cdef Stream *stream = <Stream *>cookie
     cdef char drained[64]
     cdef ssize_t got
+    cdef int ready
     if stream.given < <int64_t>stream.prefix_bytes:
         size = min(size, stream.prefix_bytes - <size_t>stream.given)
         memcpy(buffer, stream.prefix + stream.given, size)
@@ -140,13 +141,16 @@ cdef ssize_t stream_read(void *cookie, char *buffer, size_t size) noexcept nogil
     while True:
         # A pipe may stall in the middle of a record, where libpcap cannot be left: signals are
         # served from here, and one that ends the reading sets `finishing`.
-        if stream.waits and wait_readable(stream.fd, stream.wake_fd, NEVER_NS) < 0:
-            read(stream.wake_fd, drained, sizeof(drained))
-            with gil:
-                PyErr_CheckSignals()
-            if stream.finishing:
-                return 0
-            continue
+        if stream.waits:
+            ready = wait_readable(stream.fd, stream.wake_fd, NEVER_NS)
+            if ready < 0:
+                read(stream.wake_fd, drained, sizeof(drained))
+                with gil:
+                    PyErr_CheckSignals()
+                if stream.finishing:
+                    return 0
+            if ready != 1:
+                continue
         got = read(stream.fd, buffer, size)
         if got >= 0:
             stream.given += got

@@ -1,0 +1,36 @@
+"""One module a kind of work; each has run(session) and yields rows and curves as they are done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from bench.results import Curve, Row
+from bench.rows import (
+    file_size,
+    frozen_disk,
+    live,
+    one_core,
+    packet_size,
+    replay,
+    ring_size,
+    rolls,
+    start,
+)
+from bench.session import Session
+
+Run = Callable[[Session], Iterator[Row | Curve]]
+
+ROWS: dict[str, tuple[Run, str]] = {
+    "replay": (replay.run_all, "-R of everything, wall"),
+    "replay-udp": (replay.run_udp, "-R with the filter udp, wall"),
+    "live-paced": (live.run_paced, "live to ext4 at a paced rate: CPU and drops"),
+    "live-top": (live.run_topspeed, "live to ext4 at topspeed: CPU and drops"),
+    "one-core": (one_core.run, "sender and recorder on one core: drops"),
+    "rolls": (rolls.run, "live with a roll every 10 MB: packets kept"),
+    "frozen-disk": (frozen_disk.run, "disk frozen for 2 s: packets lost"),
+    "start": (start.run, "daemonlogger -v, wall"),
+    "sweep-packet-size": (packet_size.run, "cost against packet size"),
+    "sweep-file-size": (file_size.run, "-R against file size"),
+    "sweep-ring": (ring_size.run_ring, "one roll-over against files in the ring"),
+}
+"""Every row by the name under which it can be asked for."""

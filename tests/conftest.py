@@ -1,0 +1,125 @@
+"""What every test run shows and guards, whatever it tests.
+
+Shows which native build, libpcap and Python it runs on. Notices that an earlier run died instead
+of ending, as native code may make it, and does not pass that over. Marks everything in
+``tests/lab`` as ``lab``. Fixtures are not here: they belong to the tests of a subject.
+"""
+
+import os
+import platform
+import signal
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+TESTS = Path(__file__).parent
+ROOT = TESTS.parent
+
+# No deadline and no complaint about slowness in either profile: a test that depends on how busy
+# the machine is says nothing about the code. CI always tries the same examples, so that it fails
+# for a change and not by chance; a developer's runs look at new ones each time.
+UNTIMED = [HealthCheck.too_slow]
+settings.register_profile(
+    "ci",
+    max_examples=200,
+    deadline=None,
+    derandomize=True,
+    print_blob=True,
+    suppress_health_check=UNTIMED,
+)
+settings.register_profile("dev", max_examples=50, deadline=None, suppress_health_check=UNTIMED)
+settings.load_profile("ci" if os.environ.get("CI") else "dev")
+
+
+class LifeSign:
+    """A file that is there while a run lasts and names the test that is running.
+
+    One for each process, so that runs side by side do not take each other for dead.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.path = directory / f"running-{os.getpid()}"
+
+    def write(self, test: str) -> None:
+        """Say what is running now."""
+        self.directory.mkdir(exist_ok=True)
+        self.path.write_text(test)
+
+    def remove(self) -> None:
+        """Say that the run has ended, however it went."""
+        self.path.unlink(missing_ok=True)
+
+    def take_dead(self) -> list[str]:
+        """Tell what dead runs were at, and forget them: this is said once."""
+        tests = []
+        for path in sorted(self.directory.glob("running-*")):
+            if not _alive(int(path.name.removeprefix("running-"))):
+                tests.append(path.read_text())
+                path.unlink()
+        return tests
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+# Beside pytest's own cache, but without its plugin: the lab runs as root and leaves that out.
+life_sign = LifeSign(ROOT / ".pytest_cache")
+
+
+def pytest_sessionstart() -> None:
+    """Refuse to go on when an earlier run died: what it would have found is not known."""
+    # Told to stop, a run ends as by Ctrl-C. Whoever leaves a life sign behind has died.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if dead := life_sign.take_dead():
+        raise pytest.UsageError(
+            f"an earlier run died (segmentation fault, or killed) at {', '.join(dead)}: "
+            "it has failed, whatever comes now. This is said once; run again to go on."
+        )
+    life_sign.write("its start")
+
+
+def pytest_runtest_logstart(nodeid: str) -> None:
+    """Name the test that runs, should it be the last."""
+    life_sign.write(nodeid)
+
+
+def pytest_unconfigure() -> None:
+    """Take the life sign back."""
+    life_sign.remove()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the lab by where it is, so that no test of it can miss the mark."""
+    for item in items:
+        if TESTS / "lab" in item.path.parents:
+            item.add_marker(pytest.mark.lab)
+
+
+def pytest_report_header() -> str:
+    """Show which native build is tested: never a silent choice."""
+    python = f"Python {platform.python_version()}"
+    try:
+        from daemonlogger_py.engine import bpf
+    except ImportError as error:
+        return f"engine: NOT BUILT ({error}), {python}"
+    build = Path(bpf.__file__)
+    age = ", OLDER THAN ITS SOURCE" if _stale(build.parent) else ""
+    return f"engine: {build}{age}, {bpf.libpcap_version()}, {python}"
+
+
+def _stale(engine: Path) -> bool:
+    """Whether an extension is older than the source that lies beside it."""
+    return any(
+        source.stat().st_mtime > built.stat().st_mtime
+        for source in engine.glob("*.pyx")
+        for built in engine.glob(f"{source.stem}.*.so")
+    )

@@ -1,0 +1,279 @@
+"""Builds the native code with sanitizers, in a directory of its own, and lets libFuzzer loose.
+
+    tests/fuzz/run SECONDS [JOBS]
+
+Exit status 0: nothing found; 1: a finding, whose input is kept in tests/fuzz/.findings and named;
+2: the campaign itself could not be run. Needs clang with its runtime libraries, Cython and
+python-libpcap, and writes into the source tree nothing but findings.
+"""
+
+import argparse
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import tomllib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from . import seeds
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+PACKAGE = "daemonlogger_py"
+FINDINGS = HERE / ".findings"
+REGRESSIONS = HERE / "regressions"
+
+# Python, but a savefile's bytes decide its way: compiled, its branches guide the fuzzer as well.
+COMPILED_PYTHON = (f"{PACKAGE}/savefile/pcapng.py",)
+# What inputs cannot reach is left out.
+NOT_FUZZED = {f"{PACKAGE}/engine/live.pyx"}
+SANITIZERS = "address,undefined"
+# Calls without positional arguments make Cython's code add 0 to a null pointer, which C++ allows.
+COMPILE = (
+    "-O1",
+    "-g",
+    "-fPIC",
+    "-fno-omit-frame-pointer",
+    "-fno-sanitize-recover=undefined",
+    "-fno-sanitize=pointer-overflow",
+    "-Wno-everything",
+)
+# A failed allocation is the code's to handle. Freed memory is kept away from new allocations for
+# a few hundred inputs, which costs less than ASan's usual 256 MB.
+ASAN_OPTIONS = (
+    "allocator_may_return_null=1:detect_stack_use_after_return=1:quarantine_size_mb=32"
+    ":malloc_context_size=10"
+)
+INPUT_BYTES = 8192
+# Longer than this for one input is a hang.
+HANG_SECONDS = 10
+# libpcap takes the 128 MiB that a D-Bus record claims; twice that at once nothing may take.
+MALLOC_MB = 192
+RSS_MB = 2048
+
+
+class Numbers(NamedTuple):
+    """What one job's output tells."""
+
+    executions: int
+    edges: tuple[int, int]  # known after the seeds, and at the end
+    features: tuple[int, int]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a campaign; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="tests/fuzz/run", description=__doc__)
+    parser.add_argument("seconds", type=positive, metavar="SECONDS")
+    parser.add_argument("jobs", type=positive, metavar="JOBS", nargs="?", default=1)
+    options = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory(prefix="daemonlogger-fuzz-") as directory:
+        try:
+            program = build(Path(directory))
+        except (OSError, subprocess.CalledProcessError) as error:
+            print(f"cannot build the instrumented copy: {error}", file=sys.stderr)
+            return 2
+        return explore(Path(directory), program, options.seconds, options.jobs)
+
+
+def positive(text: str) -> int:
+    """Read a whole number from 1; ValueError for anything else."""
+    number = int(text)
+    if number < 1:
+        raise ValueError(text)
+    return number
+
+
+def build(directory: Path) -> Path:
+    """Make the instrumented copy of the package and the program that drives it."""
+    shutil.copytree(
+        ROOT / PACKAGE,
+        directory / PACKAGE,
+        ignore=shutil.ignore_patterns("*.so", "*.c", "__pycache__"),
+    )
+    shutil.copytree(
+        HERE, directory / "fuzz", ignore=shutil.ignore_patterns(".*", "__pycache__", "regressions")
+    )
+    libraries = dict(extensions()) | {source: [] for source in COMPILED_PYTHON}
+    for source, names in libraries.items():
+        compile_extension(directory, source, names)
+        if source in COMPILED_PYTHON:
+            (directory / source).unlink()
+    return link_program(directory)
+
+
+def extensions() -> Iterator[tuple[str, list[str]]]:
+    """Sources of the native modules as they are built for users, with the libraries they need."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    for extension in project["tool"]["setuptools"]["ext-modules"]:
+        for source in extension["sources"]:
+            if source not in NOT_FUZZED:
+                yield source, extension.get("libraries", [])
+
+
+def compile_extension(directory: Path, source: str, libraries: list[str]) -> None:
+    """Turn one Cython source into an instrumented extension beside it."""
+    generated = (directory / source).with_suffix(".c")
+    target = (directory / source).with_suffix(sysconfig.get_config_var("EXT_SUFFIX"))
+    call([sys.executable, "-m", "cython", "-3", source, "-o", generated], directory)
+    call(
+        [
+            "clang",
+            f"-fsanitize=fuzzer-no-link,{SANITIZERS}",
+            *COMPILE,
+            "-shared",
+            *python_headers(),
+            generated,
+            "-o",
+            target,
+            *(f"-l{name}" for name in libraries),
+        ],
+        directory,
+    )
+
+
+def link_program(directory: Path) -> Path:
+    """Build harness.c with libFuzzer, the sanitizers' runtime and this Python in it."""
+    program = directory / "fuzz-savefile"
+    call(
+        [
+            "clang",
+            f"-fsanitize=fuzzer,{SANITIZERS}",
+            *COMPILE,
+            "-rdynamic",
+            *python_headers(),
+            directory / "fuzz" / "harness.c",
+            "-o",
+            program,
+            *python_library(),
+        ],
+        directory,
+    )
+    return program
+
+
+def python_headers() -> list[str]:
+    """Where Python.h is."""
+    return [f"-I{sysconfig.get_path('include')}", f"-I{sysconfig.get_path('platinclude')}"]
+
+
+def python_library() -> list[str]:
+    """How to link this Python into a program, whether it is built as a shared library or not."""
+    config = {
+        name: sysconfig.get_config_var(name) or ""
+        for name in ("Py_ENABLE_SHARED", "LIBDIR", "LIBPL", "LDVERSION", "LIBS", "SYSLIBS")
+    }
+    where = config["LIBDIR"] if config["Py_ENABLE_SHARED"] else config["LIBPL"]
+    return [
+        f"-L{where}",
+        f"-Wl,-rpath,{where}",
+        f"-lpython{config['LDVERSION']}",
+        *shlex.split(config["LIBS"]),
+        *shlex.split(config["SYSLIBS"]),
+    ]
+
+
+def call(command: Sequence[object], directory: Path) -> None:
+    """Run a tool of the build there."""
+    subprocess.run([str(word) for word in command], cwd=directory, check=True)
+
+
+def explore(directory: Path, program: Path, seconds: int, jobs: int) -> int:
+    """Fuzz with that many processes that share one corpus, and tell what came of it."""
+    corpus = directory / "corpus"
+    first = directory / "seeds"
+    for made in (corpus, first):
+        made.mkdir()
+    FINDINGS.mkdir(exist_ok=True)
+    known = set(FINDINGS.iterdir())
+    seeded = seeds.write(first)
+    seeds.write_dictionary(directory / "dictionary")
+    environment = {
+        **os.environ,
+        "FUZZ_PYTHON": sys.executable,
+        "FUZZ_BUILD": str(directory),
+        # What the caller asks for wins: detect_leaks=0 where ptrace is forbidden, for example.
+        "ASAN_OPTIONS": f"{ASAN_OPTIONS}:{os.environ.get('ASAN_OPTIONS', '')}",
+        "UBSAN_OPTIONS": "print_stacktrace=1",
+    }
+    command = [
+        program,
+        f"-max_total_time={seconds}",
+        f"-max_len={INPUT_BYTES}",
+        f"-timeout={HANG_SECONDS}",
+        f"-malloc_limit_mb={MALLOC_MB}",
+        f"-rss_limit_mb={RSS_MB}",
+        f"-dict={directory / 'dictionary'}",
+        f"-artifact_prefix={FINDINGS}/",
+        "-reload=5",
+        "-print_final_stats=1",
+        corpus,
+        first,
+        REGRESSIONS,
+    ]
+    logs = [directory / f"job-{number}.log" for number in range(jobs)]
+    running = []
+    for log in logs:
+        with log.open("wb") as output:
+            running.append(
+                subprocess.Popen(
+                    [str(word) for word in command], stdout=output, stderr=output, env=environment
+                )
+            )
+    failed = []
+    try:
+        for log, process in zip(logs, running, strict=True):
+            if process.wait(seconds + 600) != 0:
+                failed.append(log)
+    finally:
+        for process in running:
+            process.kill()
+    report(logs, seconds, seeded, len(list(corpus.iterdir())))
+    return tell_findings(failed, sorted(set(FINDINGS.iterdir()) - known))
+
+
+def report(logs: list[Path], seconds: int, seeded: int, corpus: int) -> None:
+    """Print the numbers of all jobs together."""
+    jobs = [read_numbers(log.read_text(errors="replace")) for log in logs]
+    executions = sum(job.executions for job in jobs)
+    before, after = (max(job.edges[at] for job in jobs) for at in (0, 1))
+    less, more = (max(job.features[at] for job in jobs) for at in (0, 1))
+    print(f"{executions} executions, {executions / seconds:.0f}/s, in {len(jobs)} job(s)")
+    print(f"corpus: {seeded} seeds, and {corpus} inputs that reached something new")
+    print(f"edges of the native code: {before} by the seeds, {after} at the end")
+    print(f"features (edges and how often): {less} by the seeds, {more} at the end")
+
+
+def read_numbers(log: str) -> Numbers:
+    """Read libFuzzer's own account."""
+    total = re.search(r"stat::number_of_executed_units:\s*(\d+)", log)
+    counted = [int(number) for number in re.findall(r"^#(\d+)", log, re.MULTILINE)]
+    covered = re.findall(r"\b(INITED|\w+)\s+cov: (\d+) ft: (\d+)", log)
+    after = [(int(edges), int(features)) for _, edges, features in covered] or [(0, 0)]
+    first = [(int(edges), int(features)) for what, edges, features in covered if what == "INITED"]
+    before = (first or after)[0]
+    return Numbers(
+        int(total[1]) if total else max(counted, default=0),
+        (before[0], after[-1][0]),
+        (before[1], after[-1][1]),
+    )
+
+
+def tell_findings(failed: list[Path], found: list[Path]) -> int:
+    """Print what went wrong, with the inputs that did it; returns the exit status."""
+    for log in failed:
+        print(f"--- {log.name}", log.read_text(errors="replace")[-20_000:], sep="\n")
+    for path in found:
+        # With a suffix, as the regressions have.
+        kept = path.rename(path.with_suffix(".bin"))
+        print(f"FINDING: {kept}\nto keep it as a test, move it to {REGRESSIONS}")
+    return 1 if failed or found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
