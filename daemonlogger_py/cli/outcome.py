@@ -28,6 +28,7 @@ def write_out(text: str) -> None:
 
 def run(program: str, command: Callable[[], int]) -> int:
     """Return the exit status of `command`, or that of the failure it ended with, which is told."""
+    _open_standard_descriptors()
     try:
         return command()
     except DaemonloggerError as error:
@@ -43,6 +44,17 @@ def run(program: str, command: Callable[[], int]) -> int:
         return INTERRUPTED
 
 
+def _open_standard_descriptors() -> None:
+    # Started with one closed (2>&-), the next file opened would get its number, and a savefile
+    # would get the messages.
+    while True:
+        fd = os.open(os.devnull, os.O_RDWR)
+        if fd > 2:
+            os.close(fd)
+            return
+
+
 def _complain(program: str, message: str) -> None:
     # A file name may hold a line end; the message is one line whatever it quotes.
-    sys.stderr.write(f"{program}: {' '.join(message.split())}\n")
+    if sys.stderr is not None:
+        sys.stderr.write(f"{program}: {' '.join(message.split())}\n")

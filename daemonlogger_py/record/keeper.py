@@ -92,6 +92,13 @@ class Keeper:
             self._timed(self.ring.reconcile)
         self._enforce(self._limits, max(0, may_grow_bytes - size_bytes), opening=0)
 
+    @property
+    def nothing_to_prune(self) -> bool:
+        """Whether no savefile but the open one could make room, nor is on its way out."""
+        if self._archiver is not None and self._archiver.pending_bytes:
+            return False
+        return next(self.ring.oldest_first(), None) is None
+
     def make_space(self, wanted_bytes: int) -> bool:
         """The volume is full: prune the oldest. False: there is nothing (more) to prune.
 

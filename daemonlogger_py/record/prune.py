@@ -9,6 +9,8 @@ Everything here runs on the thread that owns the ring. The archiver finishes on 
 it says is queued and taken up by ``settle()``, which every other method calls first.
 """
 
+import errno
+import fcntl
 import os
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -171,7 +173,27 @@ class Pruner:
         if not S_ISREG(status.st_mode):
             self._ring.remove(savefile)
             return False
+        if self._is_being_written(savefile):
+            self._refused(savefile, BlockingIOError(errno.EBUSY, "another recorder writes it"))
+            return False
         return True
+
+    def _is_being_written(self, savefile: Savefile) -> bool:
+        """Whether another recorder of the same directory and prefix has it open (and locked)."""
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        try:
+            fd = os.open(savefile.name, flags, dir_fd=self._dir_fd)
+        except OSError:
+            return False  # one that cannot be read may still be removed
+        try:
+            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        finally:
+            os.close(fd)
+        return False
 
     def _delete(self, prune: Prune) -> bool:
         try:

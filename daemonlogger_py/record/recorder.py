@@ -18,9 +18,10 @@ from daemonlogger_py.engine.protocol import NEVER_NS, Source, Stop
 from daemonlogger_py.errors import DaemonloggerError, SourceError, UsageError
 from daemonlogger_py.record.buffers import BufferPool
 from daemonlogger_py.record.messages import Tell
+from daemonlogger_py.record.openfile import BLOCK_BYTES
 from daemonlogger_py.record.rollover import RollGrid
 from daemonlogger_py.record.signals import Signals
-from daemonlogger_py.record.writer import BLOCK_BYTES, Writer
+from daemonlogger_py.record.writer import Writer
 
 NS_PER_SECOND = 1_000_000_000
 MANY = 1 << 62
@@ -180,7 +181,7 @@ class Recorder:
 
     def _bytes_left(self, buffer: Buffer) -> int:
         # A roll size below the file header's is reached by any packet, but not by none.
-        return max(1, self._config.roll_size - self._savefile.offset - len(buffer))
+        return max(1, self._writer.roll_bytes - self._savefile.offset - len(buffer))
 
     def _packets_left(self, buffer: Buffer) -> int:
         left = MANY
@@ -242,7 +243,7 @@ class Recorder:
         if self._received == self._config.count:
             self._ended = True
             return
-        limit = self._config.roll_size
+        limit = self._writer.roll_bytes
         size = self._savefile.offset + len(buffer)
         text = f"Size limit reached ({size} - {limit} = {size - limit}), rolling over!"
         self._roll("size", text, size_bytes=size)

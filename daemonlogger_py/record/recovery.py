@@ -43,7 +43,8 @@ def recover(dir_fd: int, name: SavefileName, log_dir: str, tell: Tell) -> None:
         tell("recovery_failed", f"[!] Cannot look at {path}: {error.strerror}", path=path)
         return
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # Shared: a writer's lock refuses it, and pruning meanwhile does not mind it.
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
         _cut(fd, path, tell)
     except BlockingIOError:
         return

@@ -186,20 +186,20 @@ def _open_log_dir(log_dir: str) -> int:
 
 
 def _roll_size(config: RecorderConfig, dir_fd: int) -> int:
+    """The roll size asked for, if the ring can ever hold it; else one that it can."""
     if not config.ring:
         return config.roll_size
+    from daemonlogger_py.record.keeper import look_at_volume
     from daemonlogger_py.record.retention import allowance
 
-    limits = _limits(config)
-    most = allowance(limits, _volume(limits, dir_fd))
-    if most is None:
-        return config.roll_size
+    volume = look_at_volume(dir_fd)
+    limited = allowance(_limits(config), volume)
+    most = volume.total_bytes if limited is None else min(limited, volume.total_bytes)
     if not config.roll_size_given:
         return min(config.roll_size, max(LEAST_ROLL_BYTES, most // LEAST_SAVEFILES))
     if config.roll_size > most:
-        raise UsageError(
-            f"-s {config.roll_size}: more than the {most} bytes that the ring's limits leave"
-        )
+        what = "its volume holds" if limited is None else "the ring's limits leave"
+        raise UsageError(f"-s {config.roll_size}: more than the {most} bytes that {what}")
     return config.roll_size
 
 

@@ -8,13 +8,10 @@ what could not be written is counted in `lost_packets`.
 """
 
 import errno
-import fcntl
 import os
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -22,22 +19,22 @@ from daemonlogger_py.engine.buffer import Buffer
 from daemonlogger_py.errors import DaemonloggerError, StorageError
 from daemonlogger_py.record.buffers import BufferPool
 from daemonlogger_py.record.messages import Tell
+from daemonlogger_py.record.openfile import BLOCK_BYTES, OpenSavefile
 from daemonlogger_py.savefile.names import Naming, SavefileName
-from daemonlogger_py.savefile.records import walk
 
 if TYPE_CHECKING:
     from daemonlogger_py.record.keeper import Keeper
 
-# Direct output wants offsets, lengths and memory in multiples of the block size of any disk.
-BLOCK_BYTES = 4096
+VOLUME_FULL = (errno.ENOSPC, errno.EDQUOT)
 # A full volume that nothing can be pruned from is tried again this often; once the recorder is
 # ending, for this long.
 RETRY_S = 0.1
 GIVE_UP_S = 5.0
+# A savefile that fills the volume alone is sealed and pruned; those after it are this much smaller.
+EARLY_ROLL_SHARE = 8
+LEAST_EARLY_BYTES = 64 * 1024
 # Without a ring, how many seconds' serials are remembered; forgetting costs tries, not names.
 _SECONDS_REMEMBERED = 4096
-_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_MODE = 0o640
 
 
 class _Roll(NamedTuple):
@@ -58,18 +55,6 @@ class _Say(NamedTuple):
 
 class _Tick:
     pass
-
-
-@dataclass(slots=True)
-class _Savefile:
-    """The one being written."""
-
-    name: SavefileName
-    path: str
-    fd: int
-    direct: bool
-    packets: int = 0
-    size_bytes: int = 0
 
 
 class Writer:
@@ -99,6 +84,8 @@ class Writer:
         self.written_bytes = 0
         self.lost_packets = 0
         self.failure: DaemonloggerError | None = None
+        self.roll_bytes = may_grow_bytes
+        """At how many bytes to roll over: less than asked for once the volume proved too small."""
         self._dir_fd = dir_fd
         self._log_dir = log_dir
         self._naming = naming
@@ -107,12 +94,13 @@ class Writer:
         self._keeper = keeper
         self._tell = tell
         self._wake = wake
-        self._may_grow_bytes = may_grow_bytes
         self._direct = direct
         self._orders: SimpleQueue[_Roll | _Write | _Say | _Tick | None] = SimpleQueue()
-        self._current: _Savefile | None = None
+        self._current: OpenSavefile | None = None
+        self._shift = 0  # orders' offsets less those in the savefile, after an early roll-over
         self._serials: dict[int, int] = {}
         self._ticking = False
+        self._unwritten = 0  # packets of the order at hand that are in no savefile yet
         self._said_stuck = False
         self._just_pruned = False
         self._give_up_at: float | None = None
@@ -172,7 +160,7 @@ class Writer:
             try:
                 self._seal(self._current)
             except OSError as error:
-                self._fail(error, 0)
+                self._fail(error)
         if self._keeper is not None:
             self._keeper.close()
 
@@ -187,52 +175,61 @@ class Writer:
             else:
                 self._look_after_ring()
         except (OSError, DaemonloggerError) as error:
-            self._fail(error, order.buffer.packets if isinstance(order, _Write) else 0)
+            self._fail(error)
 
     def _look_after_ring(self) -> None:
         self._ticking = False
         if self._keeper is not None and self._current is not None:
-            self._keeper.look_after(
-                self._current.name, self._current.size_bytes, self._may_grow_bytes
-            )
+            self._keeper.look_after(self._current.name, self._current.size_bytes, self.roll_bytes)
 
     def _begin(self, epoch: int) -> None:
         before = self._current
         if self._keeper is not None:
             if before is not None:
                 self._keeper.ring.grown(before.name, before.size_bytes)
-            self._keeper.make_room(self._may_grow_bytes)
-        self._current = self._create(epoch)
-        self.files += 1
-        path = self._current.path
-        self._tell("savefile", f"Logging packets to {path}", path=path)
+            self._keeper.make_room(self.roll_bytes)
+        self._open_next(epoch)
         if before is not None:
             self._seal(before)
 
-    def _create(self, epoch: int) -> _Savefile:
+    def _open_next(self, epoch: int) -> None:
+        self._current = self._create(epoch)
+        self._shift = 0
+        self.files += 1
+        path = self._current.path
+        self._tell("savefile", f"Logging packets to {path}", path=path)
+
+    def _create(self, epoch: int) -> OpenSavefile:
         """Create a savefile under the first free name of this second, header and all."""
-        while True:
+        savefile = None
+        while savefile is None:
             serial = self._next_serial(epoch)
-            name = self._naming.format(epoch, serial)
-            path = os.path.join(self._log_dir, name)
+            name = SavefileName(epoch, serial, self._naming.format(epoch, serial))
+            path = os.path.join(self._log_dir, name.name)
             try:
-                fd = os.open(name, _CREATE, _MODE, dir_fd=self._dir_fd)
+                savefile = OpenSavefile(self._dir_fd, name, path)
             except FileExistsError:
                 self._taken(epoch, serial)
             except OSError as error:
                 if not self._found_room(error, BLOCK_BYTES):
                     raise StorageError(f"{path}: {error.strerror}") from error
-            else:
-                break
         self._taken(epoch, serial)
-        savefile = _Savefile(SavefileName(epoch, serial, name), path, fd, direct=False)
         if self._keeper is not None:
             self._keeper.ring.opened(savefile.name)
-        with suppress(OSError):  # a file system without locks has no recovery to be told
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        self._put_all(savefile, memoryview(self._file_header), 0)
-        savefile.direct = self._direct and self._bypass_cache(savefile)
+        self._put_header(savefile)
+        if self._direct:
+            self._bypass_cache(savefile)
         return savefile
+
+    def _put_header(self, savefile: OpenSavefile) -> None:
+        with memoryview(self._file_header) as header:
+            while savefile.size_bytes < len(header):
+                try:
+                    savefile.put(header[savefile.size_bytes :], savefile.size_bytes)
+                except OSError as error:
+                    if not self._found_room(error, len(header)):
+                        raise StorageError(f"{savefile.path}: {error.strerror}") from error
+        self.written_bytes += len(self._file_header)
 
     def _next_serial(self, epoch: int) -> int:
         if self._keeper is not None:
@@ -247,52 +244,101 @@ class Writer:
             self._serials.clear()
         self._serials[epoch] = serial + 1
 
-    def _bypass_cache(self, savefile: _Savefile) -> bool:
+    def _bypass_cache(self, savefile: OpenSavefile) -> None:
         try:
-            fcntl.fcntl(savefile.fd, fcntl.F_SETFL, os.O_DIRECT)
+            savefile.bypass_cache()
         except OSError as error:
             self._direct = False
             text = f"[!] --direct: refused by {self._log_dir} ({error.strerror}), writing buffered"
             self._tell("not_direct", text)
-        return self._direct
 
     def _write(self, order: _Write) -> None:
-        savefile = self._current
-        if savefile is None:
-            raise StorageError("a write was ordered before a savefile")
+        self._unwritten = order.buffer.packets
+        savefile = self._opened()
+        done = self._begin_of(order)
         with memoryview(order.buffer) as view:
-            whole = order.length_bytes // BLOCK_BYTES * BLOCK_BYTES if savefile.direct else 0
-            with view[:whole] as blocks, view[whole : order.length_bytes] as tail:
-                self._put_all(savefile, blocks, order.offset)
-                if len(tail):
-                    self._put_buffered(savefile, tail, order.offset + whole)
-        savefile.packets += order.buffer.packets
-        self.written_packets += order.buffer.packets
+            while done < order.length_bytes:
+                before_bytes = savefile.size_bytes
+                try:
+                    with view[done : order.length_bytes] as rest:
+                        done += savefile.put(rest, order.offset - self._shift + done)
+                    self._just_pruned = False
+                except OSError as error:
+                    if self._fills_volume_alone(error):
+                        self._roll_early(order)
+                        done = self._begin_of(order)
+                        savefile = self._opened()
+                        continue
+                    if not self._found_room(error, order.length_bytes - done):
+                        raise
+                self.written_bytes += savefile.size_bytes - before_bytes
+        savefile.packets += self._unwritten
+        self.written_packets += self._unwritten
+        self._unwritten = 0
 
-    def _put_buffered(self, savefile: _Savefile, data: memoryview, offset: int) -> None:
-        """Write what is no whole block; the next direct write covers its block again."""
-        if savefile.direct:
-            fcntl.fcntl(savefile.fd, fcntl.F_SETFL, 0)
-        self._put_all(savefile, data, offset)
-        if savefile.direct:
-            fcntl.fcntl(savefile.fd, fcntl.F_SETFL, os.O_DIRECT)
+    def _opened(self) -> OpenSavefile:
+        if self._current is None:
+            raise StorageError(f"{self._log_dir}: no savefile is open")
+        return self._current
 
-    def _put_all(self, savefile: _Savefile, data: memoryview, offset: int) -> None:
-        done = 0
-        while done < len(data):
-            try:
-                done += os.pwrite(savefile.fd, data[done:], offset + done)
-                self._just_pruned = False
-            except OSError as error:
-                if not self._found_room(error, len(data) - done):
-                    raise
-        grown_bytes = max(0, offset + done - savefile.size_bytes)
-        savefile.size_bytes += grown_bytes
-        self.written_bytes += grown_bytes
+    def _begin_of(self, order: _Write) -> int:
+        """Where in the buffer the open savefile's part of it begins."""
+        return max(0, len(self._file_header) + self._shift - order.offset) if self._shift else 0
+
+    def _fills_volume_alone(self, error: OSError) -> bool:
+        return (
+            error.errno in VOLUME_FULL
+            and self._keeper is not None
+            and self._keeper.nothing_to_prune
+            and self._opened().size_bytes >= LEAST_EARLY_BYTES
+        )
+
+    def _roll_early(self, order: _Write) -> None:
+        """Seal what fills the volume, so that it can be pruned, and go on in a new savefile.
+
+        With direct output the record that is torn may have begun in the buffer before; those
+        bytes are read back.
+        """
+        full = self._opened()
+        packets_before, bytes_before = full.packets, full.size_bytes
+        begin = order.offset - self._shift  # of the buffer, in the savefile
+        found, behind = full.cut(up_to=begin)
+        self.written_packets += found.packets - packets_before
+        self._unwritten -= found.packets - packets_before
+        self.written_bytes += found.end_offset - bytes_before
+        self.roll_bytes = min(
+            self.roll_bytes, max(LEAST_EARLY_BYTES, found.end_offset // EARLY_ROLL_SHARE)
+        )
+        text = (
+            f"[!] {full.path} fills the volume alone: rolling over early, "
+            f"and after {self.roll_bytes} bytes from now on"
+        )
+        self._tell("early_roll", text, path=full.path, roll_bytes=self.roll_bytes)
+        self._current = None
+        self._seal(full)
+        # Not the present second: orders that wait may name earlier ones, and order is by name.
+        self._open_next(max(full.name.epoch, order.buffer.first_ns // 1_000_000_000))
+        opened = self._opened()
+        opened.use_cache()  # the buffers to come are not aligned to this file's blocks
+        kept_from = max(0, found.end_offset - begin)
+        self._shift = order.offset + kept_from - len(self._file_header) - len(behind)
+        if behind:
+            self._put_behind(opened, behind)
+
+    def _put_behind(self, savefile: OpenSavefile, behind: bytes) -> None:
+        with memoryview(behind) as view:
+            done = 0
+            while done < len(view):
+                try:
+                    done += savefile.put(view[done:], len(self._file_header) + done)
+                except OSError as error:
+                    if not self._found_room(error, len(view)):
+                        raise
+        self.written_bytes += len(behind)
 
     def _found_room(self, error: OSError, wanted_bytes: int) -> bool:
         """Whether to try again: the volume was full, and something was pruned or may be."""
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT) or self._keeper is None:
+        if error.errno not in VOLUME_FULL or self._keeper is None:
             return False
         if not self._just_pruned and self._keeper.make_space(wanted_bytes):
             # Some file systems free space late: one savefile must not be pruned for each try.
@@ -308,16 +354,16 @@ class Writer:
         time.sleep(RETRY_S)
         return True
 
-    def _seal(self, savefile: _Savefile) -> None:
-        status = os.fstat(savefile.fd)
-        os.close(savefile.fd)
+    def _seal(self, savefile: OpenSavefile) -> None:
+        status = savefile.close()
         if self._keeper is not None:
             self._keeper.sealed(savefile.name, status)
 
-    def _fail(self, error: Exception, doomed_packets: int) -> None:
+    def _fail(self, error: Exception) -> None:
         """Keep what is whole, count what is not, and let the loop know."""
         reason = error.strerror if isinstance(error, OSError) else str(error)
-        self.lost_packets += doomed_packets
+        self.lost_packets += self._unwritten
+        self._unwritten = 0
         self.failure = StorageError(f"{self._log_dir}: {reason}")
         if self._current is not None:
             try:
@@ -327,20 +373,14 @@ class Writer:
             self.failure = StorageError(f"{self._current.path}: {reason}")
         self._wake()
 
-    def _cut(self, savefile: _Savefile) -> None:
+    def _cut(self, savefile: OpenSavefile) -> None:
         """End the savefile at its last whole record; some of what failed may have reached it."""
-        if savefile.direct:
-            fcntl.fcntl(savefile.fd, fcntl.F_SETFL, 0)
-        reader_fd = os.open(savefile.name.name, os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._dir_fd)
-        try:
-            found = walk(reader_fd)
-        finally:
-            os.close(reader_fd)
-        os.ftruncate(savefile.fd, found.end_offset)
-        os.close(savefile.fd)
-        self.written_bytes += found.end_offset - savefile.size_bytes
-        self.written_packets += found.packets - savefile.packets
-        self.lost_packets -= found.packets - savefile.packets
+        packets_before, bytes_before = savefile.packets, savefile.size_bytes
+        found, _ = savefile.cut()
+        savefile.close()
+        self.written_bytes += found.end_offset - bytes_before
+        self.written_packets += found.packets - packets_before
+        self.lost_packets -= found.packets - packets_before
         text = (
             f"[!] {savefile.path} ends at its last whole record: "
             f"{found.packets} packets, {found.end_offset} bytes"

@@ -1,0 +1,91 @@
+"""The savefile being written: bytes to a descriptor, whole blocks past the page cache if asked.
+
+When to begin one, what to do when the volume is full, and every message are the writer's.
+"""
+
+import fcntl
+import os
+from contextlib import suppress
+
+from daemonlogger_py.savefile.names import SavefileName
+from daemonlogger_py.savefile.records import Walk, walk
+
+# Direct output wants offsets, lengths and memory in multiples of the block size of any disk.
+BLOCK_BYTES = 4096
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_MODE = 0o640
+
+
+class OpenSavefile:
+    """A new savefile `name` in the directory open as `dir_fd`, `path` being its name in messages.
+
+    It is locked while it is open, so that nobody takes it for one that a dead recorder left.
+    Raises FileExistsError if the name is taken by anything, OSError if it cannot be made.
+    """
+
+    def __init__(self, dir_fd: int, name: SavefileName, path: str) -> None:
+        self.name = name
+        self.path = path
+        self.packets = 0
+        """Records written whole, as far as the writer has counted them."""
+        self.size_bytes = 0
+        self._dir_fd = dir_fd
+        self._direct = False
+        self._fd = os.open(name.name, _CREATE, _MODE, dir_fd=dir_fd)
+        with suppress(OSError):  # a file system without locks has no recovery to be told
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def bypass_cache(self) -> None:
+        """Write whole blocks directly from now on. Raises OSError where that is refused."""
+        fcntl.fcntl(self._fd, fcntl.F_SETFL, os.O_DIRECT)
+        self._direct = True
+
+    def use_cache(self) -> None:
+        """Write through the page cache from now on."""
+        if self._direct:
+            fcntl.fcntl(self._fd, fcntl.F_SETFL, 0)
+            self._direct = False
+
+    def put(self, data: memoryview, offset: int) -> int:
+        """Write some of `data` at `offset`; returns how many bytes. Raises OSError."""
+        whole = len(data) // BLOCK_BYTES * BLOCK_BYTES
+        if not self._direct:
+            done = os.pwrite(self._fd, data, offset)
+        elif whole and offset % BLOCK_BYTES == 0:
+            with data[:whole] as blocks:
+                done = os.pwrite(self._fd, blocks, offset)
+        else:
+            # What is no whole block; the next direct write covers its block again.
+            self.use_cache()
+            try:
+                done = os.pwrite(self._fd, data, offset)
+            finally:
+                self.bypass_cache()
+        self.size_bytes = max(self.size_bytes, offset + done)
+        return done
+
+    def cut(self, up_to: int | None = None) -> tuple[Walk, bytes]:
+        """End the file at its last whole record; returns what is left and what was behind it.
+
+        The bytes returned are those cut off before offset `up_to`, for whoever does not have them
+        any more. Raises OSError.
+        """
+        reader_fd = os.open(self.name.name, os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._dir_fd)
+        try:
+            found = walk(reader_fd)
+            behind = b""
+            if up_to is not None and up_to > found.end_offset:
+                behind = os.pread(reader_fd, up_to - found.end_offset, found.end_offset)
+        finally:
+            os.close(reader_fd)
+        self.use_cache()
+        os.ftruncate(self._fd, found.end_offset)
+        self.packets = found.packets
+        self.size_bytes = found.end_offset
+        return found, behind
+
+    def close(self) -> os.stat_result:
+        """Close it; returns its last status. Raises OSError if what was written did not arrive."""
+        status = os.fstat(self._fd)
+        os.close(self._fd)
+        return status
