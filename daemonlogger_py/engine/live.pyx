@@ -64,6 +64,9 @@ from daemonlogger_py.savefile.records cimport RECORD_HEADER_BYTES, RecordHeader
 from daemonlogger_py.engine.protocol import Counters
 from daemonlogger_py.errors import FilterError, SourceError, UsageError
 
+cdef extern from "<unistd.h>" nogil:
+    int usleep(unsigned int microseconds)
+
 cdef extern from "<poll.h>" nogil:
     struct pollfd:
         int fd
@@ -192,6 +195,7 @@ cdef class LiveSource:
     cdef int block_timeout_ms
     cdef bint finishing
     cdef uint64_t finish_by_ns
+    cdef uint64_t fail_by_ns  # once it has failed: when what the kernel held has come
     cdef uint64_t received
     cdef uint64_t kernel_received
     cdef uint64_t kernel_dropped
@@ -354,8 +358,6 @@ cdef class LiveSource:
         buffer._packets = to.packets
         buffer._first_ns = to.first_ns
         buffer._last_ns = to.last_ns
-        if to.reason == stop.FAILED:
-            self.failure = f"interface {self.interface}: {self.error()}"
         return to.reason
 
     cdef void fill_buffer(
@@ -377,10 +379,17 @@ cdef class LiveSource:
                 break
             if got == PCAP_ERROR_BREAK:
                 continue  # asked for by the fill before this one
-            if got < 0:
-                to.reason = stop.FAILED
-                break
             now_ns = monotonic_ns()
+            if got < 0 and self.fail_by_ns == 0:
+                self.note_failure()
+                self.fail_by_ns = now_ns + 2 * <uint64_t>self.block_timeout_ms * 1000000
+            if self.fail_by_ns:
+                # An interface that is gone leaves its last packets in a block of the kernel's.
+                if now_ns >= self.fail_by_ns:
+                    to.reason = stop.FAILED
+                    break
+                usleep(1000)
+                continue
             if buffer.since_ns == 0 and to.packets:
                 buffer.since_ns = now_ns
             wait_until_ns = deadline_ns
@@ -397,6 +406,10 @@ cdef class LiveSource:
             to.reason = self.wait(wait_until_ns - now_ns)
         if buffer.since_ns == 0 and to.packets:
             buffer.since_ns = monotonic_ns()
+
+    cdef void note_failure(self) noexcept nogil:
+        with gil:
+            self.failure = f"interface {self.interface}: {self.error()}"
 
     cdef int wait(self, uint64_t timeout_ns) noexcept nogil:
         cdef pollfd fds[2]

@@ -3,16 +3,18 @@
 Only the tail that no reader could use is cut; every whole record stays.
 """
 
+import errno
 import fcntl
 import os
+import threading
 import time
 from contextlib import suppress
 
 from daemonlogger_py.record.messages import Tell
 from daemonlogger_py.savefile.names import Naming, SavefileName
-from daemonlogger_py.savefile.records import walk
+from daemonlogger_py.savefile.records import Walk, walk
 
-# A torn file that was modified less long ago may have a writer that takes no lock: look twice.
+# Where the kernel cannot tell whether a file has a writer: as long must it have been left alone.
 SETTLED_S = 2.0
 
 
@@ -30,22 +32,26 @@ def newest(dir_fd: int, naming: Naming) -> SavefileName | None:
     return found
 
 
-def recover(dir_fd: int, name: SavefileName, log_dir: str, tell: Tell) -> None:
+def recover(
+    dir_fd: int, name: SavefileName, log_dir: str, tell: Tell, ending: threading.Event
+) -> None:
     """Cut the torn tail off an earlier run's last savefile, if it has one, and say so.
 
-    A savefile that another recorder is writing, or that changes while it is looked at, is left
-    alone. Failures are told, never raised: recording does not depend on the past.
+    A savefile that somebody is writing is left alone. Failures are told, never raised: recording
+    does not depend on the past. Where it has to wait, `ending` puts it off to the next start.
     """
     path = os.path.join(log_dir, name.name)
     try:
-        fd = os.open(name.name, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=dir_fd)
+        fd = os.open(name.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=dir_fd)
     except OSError as error:
         tell("recovery_failed", f"[!] Cannot look at {path}: {error.strerror}", path=path)
         return
     try:
         # Shared: a writer's lock refuses it, and pruning meanwhile does not mind it.
         fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        _cut(fd, path, tell)
+        found = walk(fd)
+        if found.damage is not None and _left_alone(fd, ending):
+            _cut(dir_fd, name, path, found, tell)
     except BlockingIOError:
         return
     except OSError as error:
@@ -54,23 +60,36 @@ def recover(dir_fd: int, name: SavefileName, log_dir: str, tell: Tell) -> None:
         os.close(fd)
 
 
-def _cut(fd: int, path: str, tell: Tell) -> None:
-    before = os.fstat(fd)
-    found = walk(fd)
-    if found.damage is None:
-        return
-    if time.time() - before.st_mtime < SETTLED_S:
-        time.sleep(SETTLED_S)
+def _left_alone(fd: int, ending: threading.Event) -> bool:
+    """Whether nobody has the file open for writing, with a lock of ours or without."""
+    try:
+        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)  # refused while it has a writer
+        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    except OSError as error:
+        if error.errno == errno.EAGAIN:
+            return False
+    else:
+        return True
+    before = os.fstat(fd)  # a file system without leases, or somebody else's file
+    wait_s = SETTLED_S - (time.time() - before.st_mtime)
+    if wait_s > 0 and ending.wait(min(wait_s, SETTLED_S)):
+        return False
     now = os.fstat(fd)
-    if (now.st_size, now.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
-        return
+    return (now.st_size, now.st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+
+
+def _cut(dir_fd: int, name: SavefileName, path: str, found: Walk, tell: Tell) -> None:
     if not found.torn:
         # Damage with more behind it was not left by a killed recorder; it may be evidence.
         text = f"[!] {path} is damaged and left as it is: {found.damage}"
         tell("damaged", text, path=path, offset=found.end_offset)
         return
-    torn_bytes = now.st_size - found.end_offset
-    os.ftruncate(fd, found.end_offset)
+    torn_bytes = found.size_bytes - found.end_offset
+    fd = os.open(name.name, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=dir_fd)
+    try:
+        os.ftruncate(fd, found.end_offset)
+    finally:
+        os.close(fd)
     tell(
         "recovered",
         f"[!] Recovered {path}: {found.packets} whole records kept, "

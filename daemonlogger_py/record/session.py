@@ -84,7 +84,8 @@ def check(config: RecorderConfig) -> int:
 
 def _record(opened: _Opened, signals: Signals, tell: Tell) -> None:
     config = opened.config
-    recovery = _recovery(opened, tell) if opened.source.live else None
+    ending = threading.Event()
+    recovery = _recovery(opened, tell, ending) if opened.source.live else None
     keeper = _keeper(opened, tell) if config.ring else None
     # A savefile waits for the disk: a few buffers keep both busy, more would only leave the cache.
     most = config.buffer_memory if opened.source.live else 0
@@ -107,18 +108,19 @@ def _record(opened: _Opened, signals: Signals, tell: Tell) -> None:
     try:
         recorder.run()
     finally:
+        ending.set()
         if recovery is not None:
             recovery.join()
 
 
-def _recovery(opened: _Opened, tell: Tell) -> threading.Thread | None:
+def _recovery(opened: _Opened, tell: Tell, ending: threading.Event) -> threading.Thread | None:
     """Prepare the repair of the last savefile, beside the recording: it may take seconds."""
     from daemonlogger_py.record.recovery import newest, recover
 
     name = newest(opened.dir_fd, opened.naming)
     if name is None:
         return None
-    arguments = (opened.dir_fd, name, opened.config.log_dir, tell)
+    arguments = (opened.dir_fd, name, opened.config.log_dir, tell, ending)
     return threading.Thread(target=recover, args=arguments, name="recovery")
 
 

@@ -150,8 +150,6 @@ class Writer:
                 self._obey(order)
             elif isinstance(order, _Write):
                 self.lost_packets += order.buffer.packets
-            elif isinstance(order, _Say):
-                self._tell(order.event, order.text, **order.facts)
             if isinstance(order, _Write):
                 self._pool.give(order.buffer)
                 if self._pool.starving:
