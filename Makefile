@@ -137,8 +137,9 @@ $(VENV)/bin/python: | build-packages
 # Editable, in every target alike: a plain installation here would shadow the tree for the others.
 $(BUILT): $(PROJECT) $(NATIVE) | build-packages $(VENV)/bin/python
 	@echo "Building the native engine and installing daemonlogger into $(VENV) (about a minute at first)"
+	@touch $@.new # as old as the build's beginning: what changes meanwhile is built next time
 	$(VENV)/bin/pip install --quiet --editable .
-	@touch $@
+	@mv $@.new $@
 
 $(VENV)/.extras-test: pyproject.toml | test-packages $(BUILT)
 	@$(VENV)/bin/pip install --quiet --requirement <($(EXTRAS) test check)
@@ -150,5 +151,6 @@ $(VENV)/.extras-bench: pyproject.toml | $(BUILT)
 
 .PRECIOUS: $(VENV)-3.%/.installed
 $(VENV)-3.%/.installed: $(SOURCES) | build-packages
+	@touch $(@D).new
 	.ci/install "$$(.ci/pythons 3.$*)" $(@D)
-	@touch $@
+	@mv $(@D).new $@

@@ -8,6 +8,7 @@ of ending, as native code may make it, and does not pass that over. Marks everyt
 import os
 import platform
 import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -35,12 +36,14 @@ settings.load_profile("ci" if os.environ.get("CI") else "dev")
 class LifeSign:
     """A file that is there while a run lasts and names the test that is running.
 
-    One for each process, so that runs side by side do not take each other for dead.
+    One for each process, so that runs side by side do not take each other for dead, and by
+    Python, as each has a native build of its own.
     """
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self.path = directory / f"running-{os.getpid()}"
+        self.name = f"running-{sys.version_info.major}.{sys.version_info.minor}-"
+        self.path = directory / f"{self.name}{os.getpid()}"
 
     def write(self, test: str) -> None:
         """Say what is running now."""
@@ -54,8 +57,8 @@ class LifeSign:
     def take_dead(self) -> list[str]:
         """Tell what dead runs were at, and forget them: this is said once."""
         tests = []
-        for path in sorted(self.directory.glob("running-*")):
-            if not _alive(int(path.name.removeprefix("running-"))):
+        for path in sorted(self.directory.glob(f"{self.name}*")):
+            if not _alive(int(path.name.removeprefix(self.name))):
                 tests.append(path.read_text())
                 path.unlink()
         return tests
@@ -112,14 +115,20 @@ def pytest_report_header() -> str:
     except ImportError as error:
         return f"engine: NOT BUILT ({error}), {python}"
     build = Path(bpf.__file__)
-    age = ", OLDER THAN ITS SOURCE" if _stale(build.parent) else ""
+    age = ", NOT OF THIS SOURCE" if _stale(build.parent) else ""
     return f"engine: {build}{age}, {bpf.libpcap_version()}, {python}"
 
 
 def _stale(engine: Path) -> bool:
-    """Whether an extension is older than the source that lies beside it."""
+    """Whether the tree's native source is not what the engine there was built from."""
+    tree = ROOT / "daemonlogger_py" / "engine"
+    if engine != tree:  # installed, with a copy of the source it was built from
+        return any(
+            source.read_bytes() != (engine / source.name).read_bytes()
+            for source in tree.glob("*.pyx")
+        )
     return any(
         source.stat().st_mtime > built.stat().st_mtime
-        for source in engine.glob("*.pyx")
-        for built in engine.glob(f"{source.stem}.*.so")
+        for source in tree.glob("*.pyx")
+        for built in tree.glob(f"{source.stem}.*.so")
     )

@@ -19,9 +19,7 @@ def project(tmp_path: Path) -> Path:
     tests.mkdir()
     (tests / "conftest.py").write_text(CONFTEST.read_text())
     (tests / "test_native.py").write_text(
-        "import os\n\n"
-        "def test_native():\n"
-        "    os.kill(os.getpid(), int(os.environ['SEND']))\n"
+        "import os\n\ndef test_native():\n    os.kill(os.getpid(), int(os.environ['SEND']))\n"
     )
     return tmp_path
 
@@ -72,7 +70,8 @@ def test_a_run_told_to_stop_has_not_died(project: Path) -> None:
 
 def test_a_run_still_going_is_not_taken_for_dead(project: Path) -> None:
     (project / ".pytest_cache").mkdir()
-    other = project / ".pytest_cache" / f"running-{os.getpid()}"
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    other = project / ".pytest_cache" / f"running-{python}-{os.getpid()}"
     other.write_text("tests/test_elsewhere.py::test_elsewhere")
 
     assert run(project).returncode == pytest.ExitCode.OK

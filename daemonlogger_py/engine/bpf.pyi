@@ -1,1 +1,4 @@
+class Filter:
+    text: str
+
 def libpcap_version() -> str: ...

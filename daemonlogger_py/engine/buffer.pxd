@@ -12,4 +12,4 @@ cdef class Buffer:
     cdef Py_ssize_t shape[1]
     cdef int exports
 
-    cdef int reserve(self, size_t capacity) except -1 nogil
+    cdef int reserve(self, size_t capacity, size_t kept) except -1 nogil

@@ -23,7 +23,7 @@ cdef class Buffer:
     """
 
     def __cinit__(self, size_t capacity):
-        self.reserve(capacity)
+        self.reserve(capacity, 0)
 
     def __dealloc__(self):
         free(self.data)
@@ -78,17 +78,20 @@ cdef class Buffer:
         self.used = lead.shape[0]
         self._packets = self._first_ns = self._last_ns = self.since_ns = 0
 
-    cdef int reserve(self, size_t capacity) except -1 nogil:
-        """Make room for `capacity` bytes in all; what is in use is kept."""
+    cdef int reserve(self, size_t capacity, size_t kept) except -1 nogil:
+        """Make room for `capacity` bytes in all; the first `kept` bytes are kept."""
         cdef void *memory = NULL
         if capacity <= self._capacity:
             return 0
+        if self.exports:
+            with gil:
+                raise BufferError("the buffer is being written")
         capacity = (capacity + PAGE_BYTES - 1) // PAGE_BYTES * PAGE_BYTES
         if posix_memalign(&memory, PAGE_BYTES, capacity) != 0:
             with gil:
                 raise MemoryError(f"no memory for a buffer of {capacity} bytes")
-        if self.used:
-            memcpy(memory, self.data, self.used)
+        if kept:
+            memcpy(memory, self.data, kept)
         free(self.data)
         self.data = <uint8_t *>memory
         self._capacity = capacity

@@ -459,6 +459,8 @@ cdef class LiveSource:
         The kernel swaps programs in one step. Only where libpcap must rewrite the program for a
         cooked linktype (`any`) does it block packets for the microseconds in between.
         """
+        if self.handle == NULL:
+            raise ValueError("the source is closed")
         compiled = compile_filter(self.handle, text, self.netmask())
         if self.linktype in (DLT_LINUX_SLL, DLT_LINUX_SLL2):
             if pcap_setfilter(self.handle, <bpf_program *>&compiled.compiled) != 0:

@@ -138,7 +138,7 @@ cdef ssize_t stream_read(void *cookie, char *buffer, size_t size) noexcept nogil
         memcpy(buffer, stream.prefix + stream.given, size)
         stream.given += size
         return size
-    while True:
+    while not stream.finishing:
         # A pipe may stall in the middle of a record, where libpcap cannot be left: signals are
         # served from here, and one that ends the reading sets `finishing`.
         if stream.waits:
@@ -147,8 +147,6 @@ cdef ssize_t stream_read(void *cookie, char *buffer, size_t size) noexcept nogil
                 read(stream.wake_fd, drained, sizeof(drained))
                 with gil:
                     PyErr_CheckSignals()
-                if stream.finishing:
-                    return 0
             if ready != 1:
                 continue
         got = read(stream.fd, buffer, size)
@@ -157,6 +155,7 @@ cdef ssize_t stream_read(void *cookie, char *buffer, size_t size) noexcept nogil
             return got
         if errno != EINTR and errno != EAGAIN:
             return -1
+    return 0
 
 
 cdef int stream_seek(void *cookie, off64_t *offset, int whence) noexcept nogil:
@@ -370,12 +369,12 @@ cdef class FileSource:
                     reason = stop.FULL
                     break
                 # Not one record came of a whole buffer: this one is longer.
-                buffer.reserve(2 * buffer._capacity)
+                buffer.reserve(max(2 * buffer._capacity, end + LEAST_READ_BYTES), end)
             got = self.read_more(buffer, end, budget, &reason)
             if got > 0:
                 end += got
                 reason = self.walk(buffer, &out, &begin, end, budget)
-            elif reason == stop.END and end > begin:
+            elif reason == stop.END and end > begin and not self.stream.finishing:
                 self.note_cut(buffer.data + begin, end - begin)
                 reason = stop.DAMAGED
             if reason != stop.GOING:
@@ -510,11 +509,13 @@ cdef class FileSource:
     cdef int fill_by_libpcap(self, Buffer buffer, Budget *budget) except -1 nogil:
         cdef int reason = stop.GOING
         cdef int got
+        cdef int64_t in_memory
         while reason == stop.GOING:
             if self.pending_header == NULL:
-                if self.stream.finishing:
+                in_memory = self.unread() + self.ahead()
+                if self.stream.finishing and in_memory == 0:
                     return stop.END
-                if self.stream.waits and self.unread() == 0:
+                if self.stream.waits and in_memory == 0:
                     reason = self.wait_for_input(buffer, budget)
                     if reason != stop.GOING:
                         break
@@ -539,6 +540,10 @@ cdef class FileSource:
         """Bytes that stdio has read ahead of libpcap."""
         return self.stream.given - ftell(self.file)
 
+    cdef int64_t ahead(self) noexcept nogil:
+        """Bytes that were read to recognise the format and that stdio has not taken yet."""
+        return max(0, <int64_t>self.stream.prefix_bytes - self.stream.given)
+
     cdef int take_pending(self, Buffer buffer, Budget *budget) except -1 nogil:
         cdef pcap_pkthdr *header = self.pending_header
         cdef uint32_t caplen = header.caplen
@@ -562,7 +567,7 @@ cdef class FileSource:
         if buffer._capacity - buffer.used < record_bytes:
             if buffer._packets:
                 return stop.FULL
-            buffer.reserve(buffer.used + record_bytes)
+            buffer.reserve(buffer.used + record_bytes, buffer.used)
         record = <RecordHeader *>(buffer.data + buffer.used)
         record.seconds = <uint32_t>header.ts.tv_sec
         record.fraction = <uint32_t>header.ts.tv_usec
@@ -617,6 +622,8 @@ cdef class FileSource:
 
     def refilter(self, str text):
         """Replace the filter by `text` ("" for none). Raises FilterError, keeping the old one."""
+        if self.handle == NULL:
+            raise ValueError("the source is closed")
         # Netmask 0, as tcpdump -r has it: a savefile does not say.
         self.filter = compile_filter(self.handle, text, 0) if text else None
 

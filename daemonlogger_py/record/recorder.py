@@ -177,6 +177,8 @@ class Recorder:
             self._deadline_ns(),
         )
         self._received += buffer.packets - before
+        if self._config.roll_time is not None and self._grid is None and buffer.packets:
+            self._start_grid(buffer.first_ns)
         return Stop(reason)
 
     def _bytes_left(self, buffer: Buffer) -> int:
@@ -221,8 +223,6 @@ class Recorder:
                 self._ended = True
 
     def _packets_used_up(self, buffer: Buffer) -> None:
-        if self._config.roll_time is not None and self._grid is None:
-            self._start_grid(buffer.first_ns)
         if self._received == self._config.count:
             self._ended = True
             return
@@ -327,7 +327,9 @@ class Recorder:
         (to be overwritten) only when it may not wait.
         """
         buffer = self._buffer
-        if buffer is None or not (buffer.packets or (self._lead_unwritten and (flush or last))):
+        if buffer is None or not buffer.packets:
+            if flush or last:
+                self._hand_over_lead()
             if last:
                 self._drop_buffer()
             return
@@ -336,16 +338,19 @@ class Recorder:
         used = len(buffer)
         over = used % BLOCK_BYTES if self._config.direct else 0
         length = used if flush or last else used - over
-        if over:
-            with memoryview(buffer) as view:
-                self._lead = bytes(view[used - over :])
-        else:
-            self._lead = b""
+        with memoryview(buffer) as view:
+            self._lead = bytes(view[used - over :])
         self._lead_unwritten = length < used
         self._writer.write(buffer, self._savefile.offset, length)
         self._savefile.offset += used - over
         self._savefile.packets += buffer.packets
         self._buffer = None
+
+    def _hand_over_lead(self) -> None:
+        """Write the end of a record that a full buffer left to the next, which has none yet."""
+        if self._lead_unwritten:
+            self._writer.write_end(self._lead, self._savefile.offset)
+            self._lead_unwritten = False
 
     def _drop_buffer(self) -> None:
         if self._buffer is not None:

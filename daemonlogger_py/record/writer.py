@@ -12,6 +12,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -42,7 +43,9 @@ class _Roll(NamedTuple):
 
 
 class _Write(NamedTuple):
-    buffer: Buffer
+    data: Buffer | bytes
+    packets: int
+    first_ns: int
     offset: int
     length_bytes: int
 
@@ -121,7 +124,11 @@ class Writer:
 
     def write(self, buffer: Buffer, offset: int, length_bytes: int) -> None:
         """Order a write at `offset` of the savefile; the pool gets the buffer back."""
-        self._orders.put(_Write(buffer, offset, length_bytes))
+        self._orders.put(_Write(buffer, buffer.packets, buffer.first_ns, offset, length_bytes))
+
+    def write_end(self, data: bytes, offset: int) -> None:
+        """Order the end of a record whose packet an earlier write has counted."""
+        self._orders.put(_Write(data, 0, 0, offset, len(data)))
 
     def say(self, event: str, text: str, /, **facts: object) -> None:
         """Order a message, to stand between what was ordered before and after it."""
@@ -149,9 +156,9 @@ class Writer:
             if self.failure is None:
                 self._obey(order)
             elif isinstance(order, _Write):
-                self.lost_packets += order.buffer.packets
-            if isinstance(order, _Write):
-                self._pool.give(order.buffer)
+                self.lost_packets += order.packets
+            if isinstance(order, _Write) and isinstance(order.data, Buffer):
+                self._pool.give(order.data)
                 if self._pool.starving:
                     self._wake()
         if self._current is not None and self.failure is None:
@@ -214,10 +221,22 @@ class Writer:
         self._taken(epoch, serial)
         if self._keeper is not None:
             self._keeper.ring.opened(savefile.name)
-        self._put_header(savefile)
+        try:
+            self._put_header(savefile)
+        except OSError as error:
+            self._discard(savefile)
+            raise StorageError(f"{path}: {error.strerror}") from error
         if self._direct:
             self._bypass_cache(savefile)
         return savefile
+
+    def _discard(self, savefile: OpenSavefile) -> None:
+        """Remove a savefile that has not even its header."""
+        with suppress(OSError):
+            savefile.close()
+            os.unlink(savefile.name.name, dir_fd=self._dir_fd)
+        if self._keeper is not None:
+            self._keeper.ring.discarded(savefile.name)
 
     def _put_header(self, savefile: OpenSavefile) -> None:
         with memoryview(self._file_header) as header:
@@ -226,7 +245,7 @@ class Writer:
                     savefile.put(header[savefile.size_bytes :], savefile.size_bytes)
                 except OSError as error:
                     if not self._found_room(error, len(header)):
-                        raise StorageError(f"{savefile.path}: {error.strerror}") from error
+                        raise
         self.written_bytes += len(self._file_header)
 
     def _next_serial(self, epoch: int) -> int:
@@ -251,10 +270,10 @@ class Writer:
             self._tell("not_direct", text)
 
     def _write(self, order: _Write) -> None:
-        self._unwritten = order.buffer.packets
+        self._unwritten = order.packets
         savefile = self._opened()
         done = self._begin_of(order)
-        with memoryview(order.buffer) as view:
+        with memoryview(order.data) as view:
             while done < order.length_bytes:
                 before_bytes = savefile.size_bytes
                 try:
@@ -315,7 +334,7 @@ class Writer:
         self._current = None
         self._seal(full)
         # Not the present second: orders that wait may name earlier ones, and order is by name.
-        self._open_next(max(full.name.epoch, order.buffer.first_ns // 1_000_000_000))
+        self._open_next(max(full.name.epoch, order.first_ns // 1_000_000_000))
         opened = self._opened()
         opened.use_cache()  # the buffers to come are not aligned to this file's blocks
         kept_from = max(0, found.end_offset - begin)
@@ -357,18 +376,18 @@ class Writer:
         if self._keeper is not None:
             self._keeper.sealed(savefile.name, status)
 
-    def _fail(self, error: Exception) -> None:
+    def _fail(self, error: OSError | DaemonloggerError) -> None:
         """Keep what is whole, count what is not, and let the loop know."""
-        reason = error.strerror if isinstance(error, OSError) else str(error)
         self.lost_packets += self._unwritten
         self._unwritten = 0
-        self.failure = StorageError(f"{self._log_dir}: {reason}")
+        where = self._log_dir if self._current is None else self._current.path
+        reason = f"{where}: {error.strerror}" if isinstance(error, OSError) else str(error)
         if self._current is not None:
             try:
                 self._cut(self._current)
             except OSError as cut_error:
                 reason = f"{reason}; it may end in a torn record: {cut_error.strerror}"
-            self.failure = StorageError(f"{self._current.path}: {reason}")
+        self.failure = StorageError(reason)
         self._wake()
 
     def _cut(self, savefile: OpenSavefile) -> None:

@@ -101,9 +101,7 @@ def read_all(
     data: bytes, *, filter_text: str = "", snaplen: int = 0, nanosecond: bool = False
 ) -> list[Record]:
     """All records of a capture that is whole."""
-    with source_on(
-        data, filter_text=filter_text, snaplen=snaplen, nanosecond=nanosecond
-    ) as source:
+    with source_on(data, filter_text=filter_text, snaplen=snaplen, nanosecond=nanosecond) as source:
         taken, reason = drain(source)
         assert reason is Stop.END
         return records_of(source, taken)

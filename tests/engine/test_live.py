@@ -51,7 +51,7 @@ def test_missing_permission_is_said_and_what_would_help(promiscuous: bool) -> No
 
 @pytest.mark.parametrize("name", ["nosuch0", "x" * 200, "eth0 ", "../lo", "\udcff"])
 def test_unknown_interface(name: str) -> None:
-    with pytest.raises(SourceError, match="^interface ") as caught:
+    with pytest.raises(SourceError, match=r"^interface ") as caught:
         LiveSource(name, wake_fd=-1)
 
     assert "\n" not in str(caught.value)
@@ -61,7 +61,7 @@ def test_unknown_interface(name: str) -> None:
 
 @pytest.mark.parametrize("kind", ["nonsense", "", "adapter unsynced", "höst"])
 def test_unknown_time_stamp_type_names_those_there_are(kind: str) -> None:
-    with pytest.raises(UsageError, match="interface lo has .*host") as caught:
+    with pytest.raises(UsageError, match=r"interface lo has .*host") as caught:
         LiveSource("lo", wake_fd=-1, tstamp_type=kind)
 
     assert str(caught.value).startswith(f"--tstamp-type {kind}: ")

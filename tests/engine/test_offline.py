@@ -2,6 +2,8 @@
 
 import os
 import struct
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -25,6 +27,18 @@ MIXTURE = CAPTURES["us.pcap"]
 # The same packets where libpcap reads them.
 BY_LIBPCAP = ["us_big_endian.pcap", "modified.pcap", "modified_big_endian.pcap", "us.pcapng"]
 NATIVE = ["us.pcap", "ns.pcap", "raw.pcap", "null.pcap", "sll.pcap", "vlan.pcap"]
+
+USES_CLOSED = """
+import os, sys
+sys.path[:0] = {modules!r}
+from daemonlogger_py.engine.offline import FileSource
+source = FileSource(os.open({path!r}, os.O_RDONLY), name="x", wake_fd=-1)
+source.close()
+try:
+    source.refilter("udp")
+except ValueError as error:
+    print(error)
+"""
 
 # How many of the mixture's packets pass.
 FILTERS = {
@@ -244,7 +258,7 @@ def test_fraction_that_is_none_stays_as_it_is(order: str) -> None:
 )
 def test_what_is_no_savefile_is_refused(data: bytes) -> None:
     with (
-        pytest.raises(SourceError, match="^-R x.pcap: not a savefile, at byte offset 0: .") as no,
+        pytest.raises(SourceError, match=r"^-R x.pcap: not a savefile, at byte offset 0: .") as no,
         source_on(data),
     ):
         pass
@@ -256,14 +270,14 @@ def test_what_is_no_savefile_is_refused(data: bytes) -> None:
 def test_linktype_that_no_savefile_can_have_is_refused(order: str) -> None:
     data = make.file_header(order=order, linktype=make.ETHERNET | 0x00300000)
 
-    with pytest.raises(SourceError, match="^-R x.pcap: .*link-layer type"), source_on(data):
+    with pytest.raises(SourceError, match=r"^-R x.pcap: .*link-layer type"), source_on(data):
         pass
 
 
 def test_what_cannot_be_read_is_refused(tmp_path: Path) -> None:
     fd = os.open(tmp_path, os.O_RDONLY)
     try:
-        with pytest.raises(SourceError, match="^-R here: Is a directory$"):
+        with pytest.raises(SourceError, match=r"^-R here: Is a directory$"):
             FileSource(fd, name="here", wake_fd=-1)
     finally:
         os.close(fd)
@@ -306,3 +320,21 @@ def test_reading_begins_where_the_descriptor_stands(name: str) -> None:
         assert records_of(source, taken) == parse(MIXTURE).records
         source.close()
     os.close(fd)
+
+
+@pytest.mark.parametrize("name", ["us.pcap", "us_big_endian.pcap"])
+def test_filter_of_what_is_closed_is_refused(name: str) -> None:
+    """In a process of its own: what is closed has no linktype to compile for."""
+    path = str(Path(make.__file__).with_name(name))
+    script = USES_CLOSED.format(modules=[p for p in sys.path if p], path=path)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, "the source is closed\n", "")
+
+
+def test_record_longer_than_the_files_snaplen_is_passed_on_whole() -> None:
+    packet = make.Packet(make.START_NS, bytes(range(200)))
+    data = make.classic([packet], snaplen=96)
+
+    with source_on(data) as source:
+        assert source.file_header + drain(source)[0] == data

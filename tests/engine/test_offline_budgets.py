@@ -212,7 +212,8 @@ def test_refused_records_use_up_no_budget(order: str) -> None:
 def test_record_longer_than_the_buffer_makes_it_grow(order: str, capacity: int) -> None:
     lead = b"l" * 24
     held = make.stamped(
-        struct.pack("<I", number) * (1 << 18) for number in range(5)  # 1 MiB each
+        struct.pack("<I", number) * (1 << 18)
+        for number in range(5)  # 1 MiB each
     )
     data = make.classic(held, order=order, linktype=make.DBUS, snaplen=1 << 27)
     with source_on(data) as source:

@@ -104,4 +104,3 @@ def test_what_our_own_reader_says_is_what_comes_out(path: Path) -> None:
     assert [r.data for r in ours.records] == [r.data for r in expected.records]
     assert ours.records == expected.records
     assert ours.nanosecond is expected.nanosecond
-

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -40,7 +41,7 @@ def opened(pipe: Pipe, filter_text: str = "") -> Iterator[FileSource]:
 
 def split(data: bytes, at: list[int]) -> list[bytes]:
     edges = [0, *sorted(at), len(data)]
-    return [data[a:b] for a, b in zip(edges, edges[1:], strict=False) if a < b]
+    return [data[a:b] for a, b in pairwise(edges) if a < b]
 
 
 def ends(name: str) -> list[int]:
@@ -296,9 +297,7 @@ def test_finishing_in_the_middle_of_a_file_is_no_damage(tmp_path) -> None:
 
 @pytest.mark.parametrize("name", ["us_big_endian.pcap", "modified.pcap", "us.pcapng"])
 @pytest.mark.parametrize("torn_bytes", [3, 13, 30])
-def test_finishing_in_the_middle_of_a_record_that_libpcap_reads(
-    name: str, torn_bytes: int
-) -> None:
+def test_finishing_in_the_middle_of_a_record_that_libpcap_reads(name: str, torn_bytes: int) -> None:
     end = ends(name)[3]
     with piped() as pipe:
         pipe.put(CAPTURES[name][: end + torn_bytes])
@@ -380,7 +379,7 @@ def test_pipe_that_ends_within_the_file_header(size: int) -> None:
     with piped() as pipe:
         pipe.put(CAPTURES["us.pcap"][:size])
         pipe.end()
-        with pytest.raises(SourceError, match="^-R standard input: not a savefile"):
+        with pytest.raises(SourceError, match=r"^-R standard input: not a savefile"):
             pipe.source()
 
 

@@ -42,9 +42,7 @@ def test_sources_have_the_methods(kind: type, name: str) -> None:
     assert inspect.getdoc(method)
 
 
-@pytest.mark.parametrize(
-    "kind", [FileSource, LiveSource, FakeSource], ids=["file", "live", "fake"]
-)
+@pytest.mark.parametrize("kind", [FileSource, LiveSource, FakeSource], ids=["file", "live", "fake"])
 def test_sources_have_the_attributes(kind: type) -> None:
     wanted = {*inspect.get_annotations(Source), "next_ns", "record_bytes"}
 

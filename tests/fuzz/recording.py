@@ -148,7 +148,9 @@ class Session:
         self.source = source
         self.wake_fd = wake_fd
         self.feed = feed
+        self.lead = source.file_header if trial.lead else b""
         self.buffer = Buffer(trial.capacity)
+        self.buffer.clear(self.lead)
         self.until_ns = 1 if trial.time_step_ns else NEVER_NS
         self.fills = 0
         self.packets = 0
@@ -250,11 +252,11 @@ class Session:
 
     def empty(self) -> None:
         """Take what the buffer holds."""
-        self.parts.append(bytes(self.buffer))
+        self.parts.append(bytes(self.buffer).removeprefix(self.lead))
         # A header may claim what it likes: memory is for bytes that were really there.
         given = max(self.trial.capacity, len(self.trial.savefile))
         assert self.buffer.capacity <= 2 * given + 131_072, "a buffer grew without reason"
-        self.buffer.clear()
+        self.buffer.clear(self.lead)
 
 
 def whole_records(data: bytes, linktype: int) -> list[Record]:

@@ -32,14 +32,15 @@ LINKTYPES = (0, 1, 101, 105, 113, 117, 127, 147, 189, 220, 231, 239, 249, 276, 2
 # How they are recorded: the tail of trial.py, value by value.
 WAYS = (
     bytes(TAIL_BYTES),
-    bytes([0, 0, 0, 4, 2, 2, 2, 3, 3, 2, 0, 0, 0, 2, 4, 3]),  # odd chunks, all budgets, cut, ns
+    bytes([0, 0, 0, 4, 2, 2, 2, 3, 7, 2, 0, 0, 0, 2, 4, 3]),  # odd chunks, all budgets, cut, ns
     bytes([0, 0, 0, 2, 0, 4, 0, 0, 2, 1, 2, 3, 0, 0, 6, 1]),  # late, filtered, filter replaced
-    bytes([0, 0, 0, 1, 0, 0, 4, 0, 1, 7, 0, 0, 3, 1, 4, 20]),  # smallest buffer, finished
+    bytes([0, 0, 0, 1, 0, 0, 4, 0, 5, 7, 0, 0, 3, 1, 4, 20]),  # smallest buffer, finished
 )
-# Stretched: this much more of the first packet, the last number in front of a header that lies
-# across the end of the walker's 1 MiB block.
-LONG_WAYS = {12: 200_000, 15: 1_048_528}
+# Stretched: this much more of the first packet, the first number filling the smallest buffer to the
+# last byte, the last in front of a header that lies across the end of the walker's 1 MiB block.
+LONG_WAYS = {11: 65_520, 12: 200_000, 15: 1_048_552}
 STRETCHED_AT = 40  # behind both headers
+LED = 4  # the file header in the buffer
 
 DICTIONARY = {
     "microseconds": struct.pack("<I", MICROSECONDS),
@@ -160,7 +161,7 @@ def inputs() -> Iterator[tuple[str, bytes]]:
             yield f"{name}-{number}", capture + way
     for order, side in (("<", "little"), (">", "big")):
         for value, length in LONG_WAYS.items():
-            way = bytes([value, STRETCHED_AT, 0, 2]).ljust(TAIL_BYTES, b"\0")
+            way = bytes([value, STRETCHED_AT, 0, 0, 0, 0, 0, 0, LED]).ljust(TAIL_BYTES, b"\0")
             for linktype in (1, 249):
                 name = f"long-{length}-{linktype}-{side}"
                 yield name, long_record(order, linktype, length) + way

@@ -15,13 +15,14 @@ TAIL_BYTES = 16
 NEVER_NS = (1 << 63) - 1
 SECOND_NS = 1_000_000_000
 
-# Every buffer may have to grow: the smallest are below one read, most below one long record.
-CAPACITIES = (524_304, 4096, 65_536, 69_632, 131_072, 262_144, 16_384, 1 << 20)
+# The smallest hold less than one read, all but the last less than the longest ordinary record. The
+# last is the recorder's own; the first is what costs least.
+CAPACITIES = (65_536, 4096, 16_384, 69_632, 131_072, 262_144, 524_304)
 BYTE_BUDGETS = (NEVER_NS, 1, 17, 100, 1500, 70_000)
 PACKET_BUDGETS = (NEVER_NS, 1, 2, 3, 17)
 TIME_STEPS_NS = (0, 1, 1000, SECOND_NS, 3600 * SECOND_NS)  # 0: no time budget
 SNAPLENS = (0, 1, 14, 64, 262_144)
-STRETCHES = (*(0,) * 10, 1000, 65_536, 200_000, 300_000, 600_000, 1_048_528)
+STRETCHES = (*(0,) * 10, 1000, 65_520, 200_000, 300_000, 600_000, 1_048_552)
 FILTERS = (
     "",
     SHORT,
@@ -48,6 +49,7 @@ class Trial:
     snaplen: int
     nanosecond: bool
     clear_always: bool  # else a buffer is filled until it is full
+    lead: bool  # the file header goes before the records, as into a recorder's first buffer
     filter: str
     second_filter: str
     refilter_at: int  # before which fill; 0: never
@@ -69,6 +71,7 @@ class Trial:
             snaplen=pick(SNAPLENS, tail[7]),
             nanosecond=bool(tail[8] & 1),
             clear_always=bool(tail[8] & 2),
+            lead=bool(tail[8] & 4),
             filter=pick(FILTERS, tail[9]),
             second_filter=pick(FILTERS, tail[10]),
             refilter_at=tail[11] % 16,

@@ -26,7 +26,9 @@ MIXTURES = [
 
 
 def test_directory_holds_what_the_script_makes() -> None:
-    found = {p.name: p.read_bytes() for p in HERE.iterdir() if p.suffix in (".pcap", ".pcapng", ".txt")}
+    found = {
+        p.name: p.read_bytes() for p in HERE.iterdir() if p.suffix in (".pcap", ".pcapng", ".txt")
+    }
 
     assert found == CAPTURES
 

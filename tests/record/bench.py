@@ -14,7 +14,9 @@ import pytest
 from daemonlogger_py.config.recorder import RecorderConfig
 from daemonlogger_py.record import recorder
 from daemonlogger_py.record.buffers import BufferPool
+from daemonlogger_py.record.keeper import Keeper
 from daemonlogger_py.record.recorder import Recorder, Totals
+from daemonlogger_py.record.retention import Limits
 from daemonlogger_py.record.signals import Signals
 from daemonlogger_py.record.writer import Writer
 from daemonlogger_py.savefile.names import Naming
@@ -81,13 +83,14 @@ class Bench:
         pool = self.pool = BufferPool(source.record_bytes, memory_bytes)
         try:
             with source, Signals() as signals:
+                keeper = self._keeper(dir_fd) if settings.ring else None
                 writer = Writer(
                     dir_fd,
                     str(self.folder),
                     Naming("t"),
                     source.file_header,
                     pool,
-                    None,
+                    keeper,
                     self.told,
                     signals.wake,
                     may_grow_bytes=settings.roll_size,
@@ -96,6 +99,18 @@ class Bench:
                 return Recorder(settings, source, pool, writer, signals, self.told).run()
         finally:
             os.close(dir_fd)
+
+    def _keeper(self, dir_fd: int) -> Keeper:
+        """A ring without limits but the volume's size."""
+        return Keeper(
+            dir_fd,
+            str(self.folder),
+            Naming("t"),
+            Limits(),
+            self.told,
+            this_run_only=False,
+            archive=None,
+        )
 
     # What is on disk
 

@@ -1,11 +1,13 @@
-"""What the tests of the recorder share: a log directory to record into."""
+"""What the tests of the recorder share: log directories to record into."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from .bench import Bench
 from .fakes import Clock
+from .place import Place
 
 
 @pytest.fixture
@@ -18,3 +20,9 @@ def bench() -> Iterator[Bench]:
 def clock(bench: Bench) -> Clock:
     """The clock that the recorder in the bench lives by."""
     return bench.clock
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    """The mixture to read, and an empty log directory."""
+    return Place(tmp_path)

@@ -160,9 +160,7 @@ class FakeSource:
         before = buffer.packets
         most = min(asked.packets_left, wanted)
         until_ns = asked.until_ns
-        reason = Stop(
-            self._inner.fill(buffer, asked.bytes_left, most, until_ns, MANY, NEVER_NS)
-        )
+        reason = Stop(self._inner.fill(buffer, asked.bytes_left, most, until_ns, MANY, NEVER_NS))
         taken = buffer.packets - before
         if reason is Stop.PACKETS and taken < asked.packets_left:
             return None, taken

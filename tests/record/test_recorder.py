@@ -1,4 +1,4 @@
-"""The loop with a scripted source and a real writer: what is in which savefile, and what is said."""
+"""The loop with a scripted source and a real writer: what is in which savefile."""
 
 import pytest
 
@@ -135,9 +135,7 @@ def test_packets_from_before_a_boundary_are_waited_for(bench: Bench, clock: Cloc
     assert list(bench.savefiles().values()) == [packets[:2], packets[2:]]
 
 
-def test_empty_savefile_is_not_rolled_and_its_boundary_moves_on(
-    bench: Bench, clock: Clock
-) -> None:
+def test_empty_savefile_is_not_rolled_and_its_boundary_moves_on(bench: Bench, clock: Clock) -> None:
     packets = at([36, 39, 41])
     steps = [
         *[Step(stop=Stop.DEADLINE, then=lambda: clock.advance(7)) for _ in range(5)],
@@ -215,7 +213,7 @@ def test_max_files_without_a_ring_ends_the_recording(
 def test_damage_ends_the_recording_after_the_totals(bench: Bench) -> None:
     packets = mixture()
     source = FakeSource(packets, [Step(5, Stop.DAMAGED)], failure="x is damaged at byte offset 9")
-    with pytest.raises(SourceError, match="^x is damaged at byte offset 9$"):
+    with pytest.raises(SourceError, match=r"^x is damaged at byte offset 9$"):
         bench.record(source)
 
     assert list(bench.savefiles().values()) == [packets[:5]]
@@ -233,7 +231,7 @@ def test_damage_before_the_first_packet_leaves_no_savefile(bench: Bench) -> None
 def test_source_that_fails(bench: Bench) -> None:
     packets = mixture()
     source = FakeSource(packets, [Step(2, Stop.FAILED)], live=True, failure="interface lan0: gone")
-    with pytest.raises(SourceError, match="^interface lan0: gone$"):
+    with pytest.raises(SourceError, match=r"^interface lan0: gone$"):
         bench.record(source)
 
     assert list(bench.savefiles().values()) == [packets[:2]]

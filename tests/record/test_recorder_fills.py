@@ -11,6 +11,7 @@ from .fakes import Clock, FakeSource, Step
 
 S = 10**9
 
+
 @pytest.mark.parametrize(("flush", "hold_ns"), [(False, HOLD_NS), (True, 0)])
 def test_hold(bench: Bench, flush: bool, hold_ns: int) -> None:
     source = FakeSource(at(range(3)), [Step(1, Stop.DEADLINE)], live=True)
@@ -90,5 +91,3 @@ def test_roll_size_of_less_than_a_packet(bench: Bench, roll_size: int) -> None:
     bench.record(FakeSource(packets, [], live=True), roll_size=roll_size)
 
     assert list(bench.savefiles().values()) == [[p] for p in packets] + [[]]
-
-

@@ -12,6 +12,7 @@ from .fakes import FakeSource, Step
 
 S = 10**9
 
+
 def expected_files(
     packets: list[make.Packet],
     roll_size: int,
@@ -90,4 +91,3 @@ def test_all_limits_together(
         assert totals.received == totals.written + totals.lost
         assert totals.files == len(files)
         assert totals.size_bytes == bench.size_bytes()
-

@@ -11,6 +11,7 @@ from daemonlogger_py.engine.protocol import Stop
 from .bench import Bench, at, mixture
 from .fakes import Clock, FakeSource, Step
 
+
 def test_termination_finishes_and_keeps_what_was_received(bench: Bench) -> None:
     packets = mixture()
     source = FakeSource(
@@ -114,5 +115,3 @@ def test_drops_of_the_kernel_are_told_as_they_come(bench: Bench, clock: Clock) -
         "[!] 3 packets dropped by the kernel (10 in all)",
     ]
     assert totals.dropped == 10
-
-

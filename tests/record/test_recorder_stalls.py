@@ -170,3 +170,18 @@ def test_volume_that_has_no_room_for_the_first_savefile(bench: Bench, error: int
     for name in bench.names():
         assert parse(bench.path(name).read_bytes()).whole
 
+
+@pytest.mark.parametrize("direct", [False, True])
+def test_hangup_while_the_disk_is_stalled(bench: Bench, direct: bool) -> None:
+    packets = at(range(80), size=1000)
+    bench.stall_disk()
+
+    def hang_up_and_go_on() -> None:
+        signal.raise_signal(signal.SIGHUP)
+        bench.gate.set()
+
+    bench.told.upon["stalled"] = hang_up_and_go_on
+    steps = [Step(20, Stop.FULL) for _ in range(LEAST)]
+    bench.record(FakeSource(packets, steps, live=True), memory_bytes=0, direct=direct)
+
+    assert list(bench.savefiles().values()) == [packets[:60], packets[60:]]

@@ -1,0 +1,248 @@
+"""What is told: text and JSON, and readers that are slow or gone."""
+
+import fcntl
+import json
+import os
+import re
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from daemonlogger_py.record import messages
+from daemonlogger_py.record.messages import Messages
+
+# Of the pipe, so that few messages fill it.
+PIPE_BYTES = 4096
+
+
+class Reader:
+    """The reading end of a pipe that messages go into."""
+
+    def __init__(self) -> None:
+        self.read_fd, self.write_fd = os.pipe2(os.O_CLOEXEC)
+        fcntl.fcntl(self.write_fd, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+
+    def rest(self) -> str:
+        """Everything until the writing end is closed, which this does."""
+        if self.write_fd >= 0:
+            os.close(self.write_fd)
+            self.write_fd = -1
+        with open(self.read_fd, "rb", closefd=False) as pipe:
+            return pipe.read().decode()
+
+    def close(self) -> None:
+        for fd in (self.read_fd, self.write_fd):
+            if fd >= 0:
+                os.close(fd)
+        self.read_fd = self.write_fd = -1
+
+
+@pytest.fixture
+def reader() -> Iterator[Reader]:
+    made = Reader()
+    yield made
+    made.close()
+
+
+def test_text_is_told_as_it_is(reader: Reader) -> None:
+    told = Messages(reader.write_fd)
+    told.tell("setting", "[-] Ringbuffer active")
+    told.tell("banner", "\n-*> DaemonLogger <*-\nVersion 1\n", version="1")
+    told.tell("savefile", "Logging packets to ./t.1", path="./t.1")
+    told.close()
+
+    assert reader.rest() == (
+        "[-] Ringbuffer active\n\n-*> DaemonLogger <*-\nVersion 1\n\nLogging packets to ./t.1\n"
+    )
+
+
+def test_json_is_one_object_a_line(reader: Reader) -> None:
+    told = Messages(reader.write_fd, log_format="json")
+    told.tell("banner", "\n-*> DaemonLogger <*-\nVersion 1\n", version="1")
+    told.tell("roll", 'said "so"\u2028', why="size", size_bytes=1 << 40, paths=("a", "b"))
+    told.close()
+
+    banner, roll = [json.loads(line) for line in reader.rest().split("\n")[:-1]]
+    assert banner.keys() == {"time", "event", "message", "version"}
+    assert banner["event"] == "banner"
+    assert banner["message"] == "-*> DaemonLogger <*-\nVersion 1"
+    assert roll["message"] == 'said "so"'
+    assert (roll["why"], roll["size_bytes"], roll["paths"]) == ("size", 1 << 40, ["a", "b"])
+
+
+def test_time_is_utc_to_the_microsecond(reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(messages.time, "time_ns", lambda: 1_228_873_098_000_042_999)
+    told = Messages(reader.write_fd, log_format="json")
+    told.tell("event", "text")
+    told.close()
+
+    assert json.loads(reader.rest())["time"] == "2008-12-10T01:38:18.000042Z"
+
+
+def test_what_json_does_not_know_is_told_as_text(reader: Reader) -> None:
+    told = Messages(reader.write_fd, log_format="json")
+    told.tell("event", "text", error=OSError(5, "Input/output error"), kind=set())
+    told.close()
+
+    record = json.loads(reader.rest())
+    assert record["error"] == "[Errno 5] Input/output error"
+    assert record["kind"] == "set()"
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_names_that_are_no_text(reader: Reader, log_format) -> None:
+    """A directory's name may be any bytes."""
+    told = Messages(reader.write_fd, log_format=log_format)
+    told.tell("savefile", "Logging packets to \udce9/t.1", path="\udce9/t.1")
+    told.close()
+    os.close(reader.write_fd)
+    reader.write_fd = -1
+    with open(reader.read_fd, "rb", closefd=False) as pipe:
+        data = pipe.read()
+
+    if log_format == "json":
+        assert json.loads(data)["path"] == "\udce9/t.1"
+    else:
+        assert data == b"Logging packets to \xe9/t.1\n"
+
+
+def test_order_is_kept(reader: Reader) -> None:
+    told = Messages(reader.write_fd)
+    lines = [f"message {number}" for number in range(200)]
+    for line in lines:
+        told.tell("event", line)
+    told.close()
+
+    assert reader.rest().splitlines() == lines
+
+
+def test_threads_tell_whole_lines(reader: Reader) -> None:
+    collected: list[str] = []
+    collector = threading.Thread(target=lambda: collected.append(collect(reader)))
+    collector.start()
+    told = Messages(reader.write_fd)
+
+    def tell(name: str) -> None:
+        for number in range(500):
+            told.tell("event", f"{name}{number}" * 3)
+
+    threads = [threading.Thread(target=tell, args=(name,)) for name in "abcd"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    told.close()
+    os.close(reader.write_fd)
+    reader.write_fd = -1
+    collector.join()
+
+    lines = collected[0].splitlines()
+    for name in "abcd":
+        mine = [line for line in lines if line.startswith(name)]
+        assert mine == [f"{name}{number}" * 3 for number in range(500)]
+    assert len(lines) == 2000
+
+
+def collect(reader: Reader) -> str:
+    with open(reader.read_fd, "rb", closefd=False) as pipe:
+        return pipe.read().decode()
+
+
+def test_nobody_waits_for_a_reader_and_what_is_left_out_is_counted(
+    reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(messages, "CAPACITY", 50)
+    told = Messages(reader.write_fd)
+    for number in range(3000):
+        told.tell("event", f"{number:0200d}")  # returns although nobody reads
+    collected: list[str] = []
+    collector = threading.Thread(target=lambda: collected.append(collect(reader)))
+    collector.start()
+    told.close()
+    os.close(reader.write_fd)
+    reader.write_fd = -1
+    collector.join()
+
+    lines = collected[0].splitlines()
+    left_out = [re.fullmatch(r"\[!\] (\d+) messages left out: nobody read them", x) for x in lines]
+    numbers = [int(line) for line in lines if line.isdigit()]
+    assert numbers == sorted(set(numbers))
+    assert numbers[0] == 0
+    assert len(numbers) + sum(int(match[1]) for match in left_out if match) == 3000
+    assert sum(match is not None for match in left_out) >= 1
+
+
+def test_what_is_left_out_is_told_in_json_too(
+    reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(messages, "CAPACITY", 5)
+    told = Messages(reader.write_fd, log_format="json")
+    for number in range(300):
+        told.tell("event", f"{number:0200d}")
+    collected: list[str] = []
+    collector = threading.Thread(target=lambda: collected.append(collect(reader)))
+    collector.start()
+    told.close()
+    os.close(reader.write_fd)
+    reader.write_fd = -1
+    collector.join()
+
+    records = [json.loads(line) for line in collected[0].splitlines()]
+    left_out = sum(r["left_out"] for r in records if r["event"] == "left_out")
+    assert left_out > 0
+    assert left_out + sum(r["event"] == "event" for r in records) == 300
+
+
+def test_closing_does_not_wait_for_a_reader_for_ever(
+    reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(messages, "CLOSE_TIMEOUT_S", 0.01)
+    told = Messages(reader.write_fd)
+    for _ in range(100):
+        told.tell("event", "x" * 1000)
+    told.close()
+
+    # Its thread still has the pipe: let it end before the descriptor is gone.
+    for thread in threading.enumerate():
+        if thread.name == "messages":
+            while thread.is_alive():
+                os.read(reader.read_fd, 1 << 20)
+                thread.join(0.001)
+
+
+def test_reader_that_is_gone_is_no_failure(reader: Reader) -> None:
+    os.close(reader.read_fd)
+    reader.read_fd = -1
+    told = Messages(reader.write_fd)
+    for _ in range(3):
+        told.tell("event", "text")
+    told.close()
+    told.tell("event", "after the end")
+    told.close()
+
+
+def test_descriptor_that_is_closed_is_no_failure() -> None:
+    fds = os.pipe2(os.O_CLOEXEC)
+    for fd in fds:
+        os.close(fd)
+    told = Messages(fds[1])
+    told.tell("event", "text")
+    told.close()
+
+
+def test_closing_without_a_message_and_twice(reader: Reader) -> None:
+    told = Messages(reader.write_fd)
+    told.close()
+    told.close()
+
+    assert reader.rest() == ""
+    assert "messages" not in [thread.name for thread in threading.enumerate()]
+
+
+def test_standard_error_is_where_it_goes(capfd: pytest.CaptureFixture[str]) -> None:
+    told = Messages()
+    told.tell("event", "text")
+    told.close()
+
+    assert capfd.readouterr() == ("", "text\n")
