@@ -9,7 +9,6 @@ import os
 import stat
 import struct
 
-from cpython.exc cimport PyErr_CheckSignals
 from libc.errno cimport EAGAIN, EINTR, errno
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdio cimport FILE, fclose, ftell
@@ -51,6 +50,9 @@ from daemonlogger_py.engine.protocol import Counters
 from daemonlogger_py.errors import SourceError
 from daemonlogger_py.savefile.pcapng import time_resolution
 from daemonlogger_py.savefile.records import parse_file_header
+
+cdef extern from "Python.h":
+    int PyErr_CheckSignals()  # without "except": what a handler raised stays pending
 
 cdef extern from "<unistd.h>" nogil:
     ssize_t read(int fd, void *buffer, size_t count)
@@ -105,6 +107,7 @@ cdef struct Stream:
     int wake_fd
     bint waits  # a pipe or a terminal: reading may block
     bint finishing
+    bint interrupted  # a signal handler raised; its exception is pending
     const char *prefix
     size_t prefix_bytes
     int64_t given
@@ -138,7 +141,7 @@ cdef ssize_t stream_read(void *cookie, char *buffer, size_t size) noexcept nogil
         memcpy(buffer, stream.prefix + stream.given, size)
         stream.given += size
         return size
-    while not stream.finishing:
+    while not stream.finishing and not stream.interrupted:
         # A pipe may stall in the middle of a record, where libpcap cannot be left: signals are
         # served from here, and one that ends the reading sets `finishing`.
         if stream.waits:
@@ -146,7 +149,7 @@ cdef ssize_t stream_read(void *cookie, char *buffer, size_t size) noexcept nogil
             if ready < 0:
                 read(stream.wake_fd, drained, sizeof(drained))
                 with gil:
-                    PyErr_CheckSignals()
+                    stream.interrupted = PyErr_CheckSignals() != 0
             if ready != 1:
                 continue
         got = read(stream.fd, buffer, size)
@@ -156,6 +159,10 @@ cdef ssize_t stream_read(void *cookie, char *buffer, size_t size) noexcept nogil
         if errno != EINTR and errno != EAGAIN:
             return -1
     return 0
+
+
+cdef int raise_pending() except -1:
+    return -1
 
 
 cdef int stream_seek(void *cookie, off64_t *offset, int whence) noexcept nogil:
@@ -270,6 +277,9 @@ cdef class FileSource:
 
     cdef int open_handle(self) except -1:
         cdef char errbuf[PCAP_ERRBUF_SIZE]
+        cdef unsigned int precision = (
+            PCAP_TSTAMP_PRECISION_NANO if self.nanosecond else PCAP_TSTAMP_PRECISION_MICRO
+        )
         cdef cookie_io_functions_t functions
         functions.read = stream_read
         functions.write = NULL
@@ -278,11 +288,12 @@ cdef class FileSource:
         self.file = fopencookie(&self.stream, "r", functions)
         if self.file == NULL:
             raise MemoryError
-        self.handle = pcap_fopen_offline_with_tstamp_precision(
-            self.file,
-            PCAP_TSTAMP_PRECISION_NANO if self.nanosecond else PCAP_TSTAMP_PRECISION_MICRO,
-            errbuf,
-        )
+        with nogil:  # a pipe may keep it waiting
+            self.handle = pcap_fopen_offline_with_tstamp_precision(self.file, precision, errbuf)
+        if self.stream.interrupted:
+            if self.handle == NULL:
+                fclose(self.file)
+            raise_pending()
         if self.handle == NULL:
             fclose(self.file)
             raise SourceError(
@@ -330,6 +341,9 @@ cdef class FileSource:
             else:
                 reason = self.fill_by_libpcap(buffer, &budget)
         self.received += buffer._packets - before
+        if self.stream.interrupted:
+            self.stream.interrupted = False
+            raise_pending()
         return reason
 
     cdef int wait_for_input(self, Buffer buffer, Budget *budget) noexcept nogil:

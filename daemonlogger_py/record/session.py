@@ -57,8 +57,11 @@ def run(config: RecorderConfig) -> int:
     what was received is in its savefiles and the totals have been told.
     """
     with ExitStack() as stack:
-        signals = stack.enter_context(Signals())
+        signals = Signals()
+        stack.callback(signals.close)
+        # Until something is recorded a signal simply ends this, also while a pipe says nothing.
         opened = stack.enter_context(_open(config, signals.wake_fd))
+        stack.enter_context(signals)
         messages = Messages(log_format=config.log_format)
         stack.callback(messages.close)
         _introduce(opened, messages.tell)
@@ -73,7 +76,8 @@ def check(config: RecorderConfig) -> int:
     Raises what `run` raises at its start.
     """
     with ExitStack() as stack:
-        signals = stack.enter_context(Signals())
+        signals = Signals()
+        stack.callback(signals.close)
         opened = stack.enter_context(_open(config, signals.wake_fd))
         messages = Messages(fd=1, log_format=config.log_format)
         stack.callback(messages.close)

@@ -17,7 +17,7 @@ FINISHING = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT)
 class Signals:
     """Handlers for the duration of a `with` block, in the main thread.
 
-    `wake_fd` becomes readable when a signal came or `wake()` was called.
+    `wake_fd` becomes readable when a signal came or `wake()` was called; `close` ends it.
     """
 
     def __init__(self) -> None:
@@ -48,6 +48,9 @@ class Signals:
         for number, handler in self._before.items():
             signal.signal(number, handler)
         signal.set_wakeup_fd(self._fd_before)
+
+    def close(self) -> None:
+        """Close the wake-up pipe, after everything that waits for it."""
         os.close(self.wake_fd)
         os.close(self._wake_write_fd)
 

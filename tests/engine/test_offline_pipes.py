@@ -5,7 +5,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from itertools import pairwise
 
 import pytest
@@ -323,7 +323,7 @@ def test_finishing_in_the_middle_of_a_record_that_libpcap_reads(name: str, torn_
 def test_signal_finishes_a_stalled_pipe(name: str, torn_bytes: int) -> None:
     """As in the recorder: the handler finishes the source, wherever it waits."""
     end = ends(name)[3]
-    with piped() as pipe, Signals() as signals:
+    with piped() as pipe, closing(Signals()) as signals, signals:
         pipe.wake_fd = signals.wake_fd
         pipe.put(CAPTURES[name][: end + torn_bytes])
         with opened(pipe) as source:

@@ -50,7 +50,7 @@ ASAN_OPTIONS = (
     "allocator_may_return_null=1:detect_stack_use_after_return=1:quarantine_size_mb=32"
     ":malloc_context_size=10:leak_check_at_exit=0"
 )
-INPUT_BYTES = 8192
+INPUT_BYTES = 16_384
 # Longer than this for one input is a hang.
 HANG_SECONDS = 10
 # libpcap takes the 128 MiB that a D-Bus record claims; twice that at once nothing may take.

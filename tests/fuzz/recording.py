@@ -149,8 +149,7 @@ class Session:
         self.wake_fd = wake_fd
         self.feed = feed
         self.lead = source.file_header if trial.lead else b""
-        self.buffer = Buffer(trial.capacity)
-        self.buffer.clear(self.lead)
+        self.buffer = self.new_buffer()
         self.until_ns = 1 if trial.time_step_ns else NEVER_NS
         self.fills = 0
         self.packets = 0
@@ -256,7 +255,16 @@ class Session:
         # A header may claim what it likes: memory is for bytes that were really there.
         given = max(self.trial.capacity, len(self.trial.savefile))
         assert self.buffer.capacity <= 2 * given + 131_072, "a buffer grew without reason"
-        self.buffer.clear(self.lead)
+        if self.trial.many_buffers:
+            self.buffer = self.new_buffer()
+        else:
+            self.buffer.clear(self.lead)
+
+    def new_buffer(self) -> Buffer:
+        """Return a buffer that has not grown yet."""
+        buffer = Buffer(self.trial.capacity)
+        buffer.clear(self.lead)
+        return buffer
 
 
 def whole_records(data: bytes, linktype: int) -> list[Record]:

@@ -32,15 +32,21 @@ LINKTYPES = (0, 1, 101, 105, 113, 117, 127, 147, 189, 220, 231, 239, 249, 276, 2
 # How they are recorded: the tail of trial.py, value by value.
 WAYS = (
     bytes(TAIL_BYTES),
-    bytes([0, 0, 0, 4, 2, 2, 2, 3, 7, 2, 0, 0, 0, 2, 4, 3]),  # odd chunks, all budgets, cut, ns
+    bytes([0, 0, 0, 4, 2, 2, 2, 3, 6, 2, 0, 0, 0, 2, 4, 3]),  # odd chunks, all budgets, cut
     bytes([0, 0, 0, 2, 0, 4, 0, 0, 2, 1, 2, 3, 0, 0, 6, 1]),  # late, filtered, filter replaced
-    bytes([0, 0, 0, 1, 0, 0, 4, 0, 5, 7, 0, 0, 3, 1, 4, 20]),  # smallest buffer, finished
+    bytes([0, 0, 0, 1, 0, 0, 4, 0, 13, 7, 0, 0, 3, 1, 4, 20]),  # smallest buffers, finished, ns
 )
 # Stretched: this much more of the first packet, the first number filling the smallest buffer to the
 # last byte, the last in front of a header that lies across the end of the walker's 1 MiB block.
 LONG_WAYS = {11: 65_520, 12: 200_000, 15: 1_048_552}
 STRETCHED_AT = 40  # behind both headers
 LED = 4  # the file header in the buffer
+# The first buffer grows for a long record, and what is then read does not fit the next ones.
+CROWD = bytes([12, STRETCHED_AT, 0, 1, 0, 1, 0, 0, 8]).ljust(TAIL_BYTES, b"\0")
+# Finished when half of a record is read: that is an end, not damage.
+UNFINISHED = bytes([14, STRETCHED_AT + 16, 0, 6, 0, 1, 0, 0, 0, 0, 0, 0, 2]).ljust(
+    TAIL_BYTES, b"\0"
+)
 
 DICTIONARY = {
     "microseconds": struct.pack("<I", MICROSECONDS),
@@ -165,6 +171,11 @@ def inputs() -> Iterator[tuple[str, bytes]]:
             for linktype in (1, 249):
                 name = f"long-{length}-{linktype}-{side}"
                 yield name, long_record(order, linktype, length) + way
+    crowd = long_record("<", 1, LONG_WAYS[12]) + classic(MICROSECONDS, "<")[24:] * 30
+    yield "crowd", crowd + CROWD
+    short = struct.pack("<IIII", 1, 2, 0, 0)
+    unfinished = long_record("<", 249, 600_000)
+    yield "unfinished", unfinished[:24] + short + unfinished[24:] + UNFINISHED
     if SHARED.is_dir():
         for number, path in enumerate(sorted(SHARED.iterdir())):
             if path.suffix != ".tsv":

@@ -50,6 +50,7 @@ class Trial:
     nanosecond: bool
     clear_always: bool  # else a buffer is filled until it is full
     lead: bool  # the file header goes before the records, as into a recorder's first buffer
+    many_buffers: bool  # a new buffer after each that is emptied, else one for all
     filter: str
     second_filter: str
     refilter_at: int  # before which fill; 0: never
@@ -72,6 +73,7 @@ class Trial:
             nanosecond=bool(tail[8] & 1),
             clear_always=bool(tail[8] & 2),
             lead=bool(tail[8] & 4),
+            many_buffers=bool(tail[8] & 8),
             filter=pick(FILTERS, tail[9]),
             second_filter=pick(FILTERS, tail[10]),
             refilter_at=tail[11] % 16,

@@ -6,6 +6,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Self
 
@@ -82,7 +83,7 @@ class Bench:
         dir_fd = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
         pool = self.pool = BufferPool(source.record_bytes, memory_bytes)
         try:
-            with source, Signals() as signals:
+            with source, closing(Signals()) as signals, signals:
                 keeper = self._keeper(dir_fd) if settings.ring else None
                 writer = Writer(
                     dir_fd,

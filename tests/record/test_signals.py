@@ -5,6 +5,7 @@ import select
 import signal
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 
@@ -16,7 +17,7 @@ WAIT_MS = 20_000
 
 @pytest.fixture
 def signals() -> Iterator[Signals]:
-    with Signals() as made:
+    with closing(Signals()) as made, made:
         yield made
 
 
@@ -123,7 +124,7 @@ def test_everything_is_as_before_in_the_end() -> None:
 
     handlers = {number: signal.getsignal(number) for number in HANDLED}
     before = descriptors()
-    with Signals() as signals:
+    with closing(Signals()) as signals, signals:
         assert all(signal.getsignal(number) != handlers[number] for number in HANDLED)
         assert descriptors() == before + 2
         wake_fd = signals.wake_fd
@@ -135,7 +136,7 @@ def test_everything_is_as_before_in_the_end() -> None:
 
 def test_everything_is_as_before_after_an_error() -> None:
     before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(RuntimeError, match="within"), Signals():
+    with pytest.raises(RuntimeError, match="within"), closing(Signals()) as signals, signals:
         raise RuntimeError("within")
 
     assert signal.getsignal(signal.SIGTERM) is before
