@@ -14,6 +14,8 @@ class DaemonloggerError(Exception):
     """Base of all failures that end a command with a message instead of a traceback."""
 
     exit_status = 1
+    told = False
+    """Said already, in a form that whoever reads the messages expects."""
 
 
 class UsageError(DaemonloggerError):

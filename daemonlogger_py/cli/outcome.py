@@ -7,6 +7,7 @@ expect stays a traceback: that is a defect.
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 
 from daemonlogger_py.errors import DaemonloggerError
 
@@ -32,7 +33,8 @@ def run(program: str, command: Callable[[], int]) -> int:
     try:
         return command()
     except DaemonloggerError as error:
-        _complain(program, str(error))
+        if not error.told:
+            _complain(program, str(error))
         return error.exit_status
     except OutputError as error:
         # What is still buffered would fail again when the interpreter closes the stream.
@@ -51,10 +53,15 @@ def _open_standard_descriptors() -> None:
         fd = os.open(os.devnull, os.O_RDWR)
         if fd > 2:
             os.close(fd)
-            return
+            break
+    if sys.stdout is None:
+        sys.stdout = os.fdopen(1, "w", closefd=False)
 
 
 def _complain(program: str, message: str) -> None:
-    # A file name may hold a line end; the message is one line whatever it quotes.
+    # A file name may hold a line end, or what a terminal obeys; the message is one plain line.
+    shown = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in " ".join(message.split()))
     if sys.stderr is not None:
-        sys.stderr.write(f"{program}: {' '.join(message.split())}\n")
+        with suppress(OSError):  # the exit status says it too
+            sys.stderr.write(f"{program}: {shown}\n")
+            sys.stderr.flush()

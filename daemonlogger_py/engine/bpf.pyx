@@ -7,7 +7,6 @@ from libc.stdlib cimport free
 from libc.string cimport memset
 
 from pylibpcap.pcap cimport (
-    bpf_insn,
     bpf_program,
     pcap_compile,
     pcap_dump_close,
@@ -34,9 +33,6 @@ cdef class Filter:
 
     def __dealloc__(self):
         pcap_freecode(<bpf_program *>&self.compiled)
-
-    cdef bpf_insn *instructions(self) noexcept:
-        return self.compiled.bf_insns
 
 
 cdef Filter compile_filter(pcap_t *handle, str text, unsigned int netmask):

@@ -9,7 +9,6 @@ cdef class Buffer:
     cdef uint64_t _first_ns
     cdef uint64_t _last_ns
     cdef uint64_t since_ns  # CLOCK_MONOTONIC when the first record came in; 0: none yet
-    cdef Py_ssize_t shape[1]
     cdef int exports
 
     cdef int reserve(self, size_t capacity, size_t kept) except -1 nogil

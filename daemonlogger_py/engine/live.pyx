@@ -8,7 +8,6 @@ from libc.errno cimport errno
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, strerror
-from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
 from pylibpcap.pcap cimport (
     bpf_program,
@@ -59,6 +58,7 @@ from daemonlogger_py.engine.libpcap cimport (
     pcap_tstamp_type_name_to_val,
     pcap_tstamp_type_val_to_name,
 )
+from daemonlogger_py.engine.wait cimport monotonic_ns, wait_readable
 from daemonlogger_py.savefile.records cimport RECORD_HEADER_BYTES, RecordHeader
 
 from daemonlogger_py.engine.protocol import Counters
@@ -66,15 +66,6 @@ from daemonlogger_py.errors import FilterError, SourceError, UsageError
 
 cdef extern from "<unistd.h>" nogil:
     int usleep(unsigned int microseconds)
-
-cdef extern from "<poll.h>" nogil:
-    struct pollfd:
-        int fd
-        short events
-        short revents
-    enum:
-        POLLIN
-    int ppoll(pollfd *fds, unsigned long count, const timespec *timeout, const void *mask)
 
 cdef extern from "<sys/socket.h>" nogil:
     enum:
@@ -94,6 +85,7 @@ cdef extern from "<linux/filter.h>" nogil:
     enum:
         BPF_RET
         BPF_K
+        BPF_MAXINSNS
 
 cdef enum:
     # The kernel hands over a block that is not full after this long. It bounds how late a lone
@@ -124,12 +116,6 @@ cdef struct Filling:
     size_t held_bytes
     uint64_t held_ns
     int reason
-
-
-cdef inline uint64_t monotonic_ns() noexcept nogil:
-    cdef timespec now
-    clock_gettime(CLOCK_MONOTONIC, &now)
-    return <uint64_t>now.tv_sec * 1000000000 + <uint64_t>now.tv_nsec
 
 
 cdef inline void account(Filling *to, size_t record_bytes, uint64_t at_ns) noexcept nogil:
@@ -176,6 +162,12 @@ cdef void on_packet(
         to.reason = stop.TIME
     if to.reason != stop.GOING:
         breakloop(to.handle)
+
+
+cdef void on_unwanted(
+    u_char *user, const pcap_pkthdr *header, const u_char *packet
+) noexcept nogil:
+    (<uint64_t *>user)[0] += 1
 
 
 cdef class LiveSource:
@@ -267,9 +259,7 @@ cdef class LiveSource:
         if self.to.held == NULL:
             raise MemoryError
         if filter_text:
-            self.filter = compile_filter(self.handle, filter_text, self.netmask())
-            if pcap_setfilter(self.handle, <bpf_program *>&self.filter.compiled) != 0:
-                raise FilterError(f"filter {filter_text!r}: {self.error()}")
+            self.begin_filtered(filter_text)
 
     def __dealloc__(self):
         self.close()
@@ -403,27 +393,14 @@ cdef class LiveSource:
             if now_ns >= wait_until_ns:
                 to.reason = stop.DEADLINE
                 break
-            to.reason = self.wait(wait_until_ns - now_ns)
+            if wait_readable(self.capture_fd, self.wake_fd, wait_until_ns - now_ns) < 0:
+                to.reason = stop.WAKE
         if buffer.since_ns == 0 and to.packets:
             buffer.since_ns = monotonic_ns()
 
     cdef void note_failure(self) noexcept nogil:
         with gil:
             self.failure = f"interface {self.interface}: {self.error()}"
-
-    cdef int wait(self, uint64_t timeout_ns) noexcept nogil:
-        cdef pollfd fds[2]
-        cdef timespec timeout
-        fds[0].fd = self.capture_fd
-        fds[0].events = POLLIN
-        fds[0].revents = 0
-        fds[1].fd = self.wake_fd
-        fds[1].events = POLLIN
-        fds[1].revents = 0
-        timeout.tv_sec = timeout_ns // 1000000000
-        timeout.tv_nsec = timeout_ns % 1000000000
-        ppoll(fds, 2, &timeout, NULL)
-        return stop.WAKE if fds[1].revents else stop.GOING
 
     cdef bint drained(self, uint64_t now_ns) noexcept nogil:
         # A block that is not full stays with the kernel until its time-out. The kernel counts
@@ -461,13 +438,57 @@ cdef class LiveSource:
         """
         if self.handle == NULL:
             raise ValueError("the source is closed")
+        self.install(compile_filter(self.handle, text, self.netmask()))
+
+    cdef int begin_filtered(self, str text) except -1:
+        """Install the first filter, so that not one packet of before it is recorded.
+
+        Not by pcap_setfilter: libpcap would go on testing packets itself for a while, by this
+        filter and not by the one that replaces it.
+        """
         compiled = compile_filter(self.handle, text, self.netmask())
-        if self.linktype in (DLT_LINUX_SLL, DLT_LINUX_SLL2):
+        if not self.cooked():
+            self.refuse_all()
+            with nogil:
+                self.discard()
+        self.install(compiled)
+        return 0
+
+    cdef bint cooked(self):
+        return self.linktype in (DLT_LINUX_SLL, DLT_LINUX_SLL2)
+
+    cdef int install(self, Filter compiled) except -1:
+        cdef unsigned int count = compiled.compiled.bf_len
+        if count > BPF_MAXINSNS:
+            raise FilterError(
+                f"filter {compiled.text!r}: {count} instructions, the kernel takes {BPF_MAXINSNS}"
+            )
+        if self.cooked():
             if pcap_setfilter(self.handle, <bpf_program *>&compiled.compiled) != 0:
-                raise FilterError(f"filter {text!r}: {self.error()}")
-        elif self.attach(<sock_filter *>compiled.instructions(), compiled.compiled.bf_len) != 0:
-            raise FilterError(f"filter {text!r}: {strerror(errno).decode()}")
+                raise FilterError(f"filter {compiled.text!r}: {self.error()}")
+        elif self.attach(<sock_filter *>compiled.compiled.bf_insns, count) != 0:
+            raise FilterError(f"filter {compiled.text!r}: {strerror(errno).decode()}")
         self.filter = compiled
+        return 0
+
+    cdef int refuse_all(self) noexcept:
+        cdef sock_filter nothing
+        nothing.code = BPF_RET | BPF_K
+        nothing.jt = nothing.jf = 0
+        nothing.k = 0
+        return self.attach(&nothing, 1)
+
+    cdef void discard(self) noexcept nogil:
+        """Let go of what the kernel accepted so far, and count from here."""
+        cdef uint64_t until_ns = monotonic_ns() + 3 * <uint64_t>self.block_timeout_ms * 1000000
+        cdef uint64_t seen = 0
+        while monotonic_ns() < until_ns:
+            dispatch(self.handle, -1, on_unwanted, <u_char *>&seen)
+            self.read_statistics()
+            if seen >= self.kernel_received - self.kernel_dropped:
+                break
+            usleep(1000)
+        self.kernel_received = self.kernel_dropped = self.interface_dropped = 0
 
     cdef int attach(self, sock_filter *instructions, unsigned int count) noexcept nogil:
         cdef sock_fprog attached
@@ -479,14 +500,10 @@ cdef class LiveSource:
 
     def finish(self):
         """Take no new packet; `fill` hands out what the kernel has accepted, then Stop.END."""
-        cdef sock_filter nothing
         if self.finishing or self.handle == NULL:
             return
-        nothing.code = BPF_RET | BPF_K
-        nothing.jt = nothing.jf = 0
-        nothing.k = 0
         # Past libpcap: its own call would apply the new filter to packets already accepted.
-        self.attach(&nothing, 1)
+        self.refuse_all()
         self.finish_by_ns = monotonic_ns() + 3 * <uint64_t>self.block_timeout_ms * 1000000
         self.finishing = True
 

@@ -14,7 +14,6 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdio cimport FILE, fclose, ftell
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy, memmove, strerror
-from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
 from pylibpcap.pcap cimport (
     bpf_insn,
@@ -38,6 +37,7 @@ from daemonlogger_py.engine.libpcap cimport (
     pcap_fopen_offline_with_tstamp_precision,
     run_filter,
 )
+from daemonlogger_py.engine.wait cimport monotonic_ns, wait_readable
 from daemonlogger_py.savefile.records cimport (
     FILE_HEADER_BYTES,
     RECORD_HEADER_BYTES,
@@ -48,7 +48,7 @@ from daemonlogger_py.savefile.records cimport (
 
 from daemonlogger_py.engine.protocol import Counters
 from daemonlogger_py.errors import SourceError
-from daemonlogger_py.savefile.pcapng import time_resolution
+from daemonlogger_py.savefile.pcapng import PREFIX_BYTES, time_resolution, wants_more
 from daemonlogger_py.savefile.records import parse_file_header
 
 cdef extern from "Python.h":
@@ -56,15 +56,6 @@ cdef extern from "Python.h":
 
 cdef extern from "<unistd.h>" nogil:
     ssize_t read(int fd, void *buffer, size_t count)
-
-cdef extern from "<poll.h>" nogil:
-    struct pollfd:
-        int fd
-        short events
-        short revents
-    enum:
-        POLLIN
-    int ppoll(pollfd *fds, unsigned long count, const timespec *timeout, const void *mask)
 
 cdef extern from "<stdio.h>" nogil:
     ctypedef long off64_t
@@ -78,19 +69,11 @@ cdef extern from "<stdio.h>" nogil:
 cdef enum:
     # Less room than this in a buffer is not worth a read.
     LEAST_READ_BYTES = 65536
-    # As far as the interface descriptions of a pcapng capture are looked for.
-    PREFIX_BYTES = 65536
     # A filter may refuse millions in a row: how often libpcap's path looks for a wake-up.
     RECORDS_BETWEEN_LOOKS = 4096
     SEEK_CUR = 1
 
 cdef uint64_t NEVER_NS = (<uint64_t>1 << 63) - 1
-
-
-cdef inline uint64_t monotonic_ns() noexcept nogil:
-    cdef timespec now
-    clock_gettime(CLOCK_MONOTONIC, &now)
-    return <uint64_t>now.tv_sec * 1000000000 + <uint64_t>now.tv_nsec
 
 
 cdef struct Budget:
@@ -113,24 +96,6 @@ cdef struct Stream:
     int64_t given
 
 
-cdef int wait_readable(int fd, int wake_fd, uint64_t timeout_ns) noexcept nogil:
-    """Wait for input: 1 there is some (or its end), -1 woken up, 0 neither: try again."""
-    cdef pollfd fds[2]
-    cdef timespec timeout
-    fds[0].fd = fd
-    fds[0].events = POLLIN
-    fds[0].revents = 0
-    fds[1].fd = wake_fd
-    fds[1].events = POLLIN
-    fds[1].revents = 0
-    timeout.tv_sec = timeout_ns // 1000000000
-    timeout.tv_nsec = timeout_ns % 1000000000
-    ppoll(fds, 2, &timeout, NULL)
-    if fds[1].revents:
-        return -1
-    return 1 if fds[0].revents else 0
-
-
 cdef ssize_t stream_read(void *cookie, char *buffer, size_t size) noexcept nogil:
     cdef Stream *stream = <Stream *>cookie
     cdef char drained[64]
@@ -148,9 +113,9 @@ cdef ssize_t stream_read(void *cookie, char *buffer, size_t size) noexcept nogil
             ready = wait_readable(stream.fd, stream.wake_fd, NEVER_NS)
             if ready < 0:
                 read(stream.wake_fd, drained, sizeof(drained))
+            if ready != 1:  # also interrupted by a signal that does not wake
                 with gil:
                     stream.interrupted = PyErr_CheckSignals() != 0
-            if ready != 1:
                 continue
         got = read(stream.fd, buffer, size)
         if got >= 0:
@@ -234,8 +199,7 @@ cdef class FileSource:
         if header is not None:
             own_nanosecond = header.nanosecond
         else:
-            if len(head) == FILE_HEADER_BYTES:
-                head += self.read_block(PREFIX_BYTES - len(head))
+            head = self.read_interfaces(head)
             own_nanosecond = time_resolution(head) == "ns"
         self.prefix = head
         self.stream.prefix = <const char *>self.prefix
@@ -270,6 +234,18 @@ cdef class FileSource:
         head = b""
         while len(head) < size:
             block = self.read_block(size - len(head))
+            if not block:
+                break
+            head += block
+        return head
+
+    cdef bytes read_interfaces(self, bytes head):
+        """As much more as it takes to know the resolution of a pcapng capture's interfaces."""
+        while (wanted := wants_more(head)) != "no":
+            # The first interface is waited for, as libpcap does; a further one may never come.
+            if wanted == "if there" and wait_readable(self.stream.fd, self.stream.wake_fd, 0) != 1:
+                break
+            block = self.read_block(PREFIX_BYTES - len(head))
             if not block:
                 break
             head += block
@@ -440,7 +416,8 @@ cdef class FileSource:
                     raise MemoryError(f"no memory to keep {count} bytes of {self.name}")
             self.carried = room
             self.carried_room = count
-        memcpy(self.carried, data, count)
+        if count:
+            memcpy(self.carried, data, count)
         self.carried_bytes = count
         self.carried_at = 0
         return 0

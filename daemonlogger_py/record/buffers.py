@@ -6,8 +6,9 @@ disk keeps up never touches more than two or three.
 
 from daemonlogger_py.engine.buffer import Buffer
 
-# Measured by `python -m bench buffers`: smaller costs system calls, larger costs cache misses.
+# Smaller costs system calls, larger leaves the processor's cache.
 BUFFER_BYTES = 256 * 1024
+PAGE_BYTES = 4096
 # One is filled, one is written, one is on its way.
 LEAST = 3
 # After a stall, this many stay allocated; the others go back to the system.
@@ -16,6 +17,8 @@ SPARE = 8
 
 class BufferPool:
     """Buffers of BUFFER_BYTES and a record each, `memory_bytes` in all, but at least LEAST.
+
+    Whole pages are allocated, so it may be a page more for each.
 
     The loop takes and the writer gives back, each from its own thread.
     """
@@ -27,6 +30,8 @@ class BufferPool:
         self.allocated = 0
         self.starving = False
         """The loop found none: whoever gives one back has to wake it."""
+        self._largest = self.buffer_bytes + PAGE_BYTES
+        self._outgrown = 0
         self._spare: list[Buffer] = []
 
     def take(self) -> Buffer | None:
@@ -34,16 +39,29 @@ class BufferPool:
         try:
             buffer = self._spare.pop()
         except IndexError:
-            if self.allocated >= self.limit:
-                return None
-            self.allocated += 1
-            return Buffer(self.buffer_bytes)
+            return self._allocate()
         buffer.clear()
+        return buffer
+
+    def _allocate(self) -> Buffer | None:
+        if self.allocated - self._outgrown >= self.limit:
+            return None
+        try:
+            buffer = Buffer(self.buffer_bytes)
+        except MemoryError:
+            if not self.allocated:
+                raise
+            self.limit = self.allocated  # the machine has no more, whatever was allowed
+            return None
+        self.allocated += 1
         return buffer
 
     def give(self, buffer: Buffer) -> None:
         """Return a buffer that was written."""
-        self._spare.append(buffer)
+        if buffer.capacity > self._largest:
+            self._outgrown += 1  # one very long record must not cost memory for ever
+        else:
+            self._spare.append(buffer)
 
     def shrink(self) -> None:
         """Let go of what a stall made necessary and a working disk does not need."""

@@ -13,7 +13,7 @@ from daemonlogger_py.errors import StorageError
 from daemonlogger_py.record.archive import Archiver
 from daemonlogger_py.record.messages import Tell
 from daemonlogger_py.record.prune import Pruner
-from daemonlogger_py.record.retention import Limits, Volume
+from daemonlogger_py.record.retention import Limits, Plan, Volume, plan
 from daemonlogger_py.record.ring import Ring
 from daemonlogger_py.savefile.names import Naming, SavefileName
 
@@ -70,16 +70,32 @@ class Keeper:
     def make_room(self, may_grow_bytes: int) -> None:
         """Prune what has to go before a savefile of up to `may_grow_bytes` is opened."""
         self._rolling = True
-        # The savefile before it is sealed last of all: a ring of one is over its limit until then.
-        limits = replace(self._limits, max_files=None) if self._ring_of_one else self._limits
+        limits = self._limits
+        if self._ring_of_one and self.ring.open_files:
+            # The one before is sealed after that: a ring of one is over its limit until then.
+            limits = replace(limits, max_files=None)
         self._enforce(limits, may_grow_bytes, opening=1)
         self._rolling = False
+
+    def foretell(self, may_grow_bytes: int) -> Plan:
+        """Plan what `make_room` would prune, and prune nothing."""
+        return plan(
+            self.ring,
+            self._limits,
+            look_at_volume(self._dir_fd) if self._limits.needs_volume else None,
+            reserve_bytes=may_grow_bytes,
+            now_ns=time.time_ns(),
+            opening=1,
+            frees_volume=self._archiver is None or not self._archiver.same_volume,
+        )
 
     def sealed(self, name: SavefileName, status: os.stat_result) -> None:
         """A savefile is complete; `status` is its fstat."""
         self.ring.sealed(name, status)
         if self._ring_of_one:
+            said = self._said_unmet
             self._enforce(Limits(max_files=1), 0, opening=0)
+            self._said_unmet = said
 
     @property
     def _ring_of_one(self) -> bool:
@@ -136,7 +152,11 @@ class Keeper:
         self._said_unmet = done.unmet
 
     def _tell(self, event: str, text: str, /, **facts: object) -> None:
-        if self._rolling and event == "prune" and "disk utilization" in str(facts["reason"]):
+        if (
+            self._rolling
+            and event in ("prune", "archive")
+            and "disk utilization" in str(facts["reason"])
+        ):
             self._rolling = False  # said before the first deletion of a roll-over
             self._say(
                 "max_utilization", "Disk max utilization reached, rolling over and pruning", **facts

@@ -9,12 +9,18 @@ import threading
 import time
 from collections import deque
 from collections.abc import Mapping
+from contextlib import suppress
+from select import POLLOUT, poll
 from typing import Literal, Protocol
 
 # About a megabyte of text; more than any reader that is alive falls behind.
 CAPACITY = 10_000
 # What an ending recorder gives a reader that does not read.
 CLOSE_TIMEOUT_S = 2.0
+
+
+# A terminal obeys control characters; in a message they come from names and filters.
+_VISIBLE = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if code != 10}
 
 
 class Tell(Protocol):
@@ -38,15 +44,17 @@ class Messages:
 
     def tell(self, event: str, text: str, /, **facts: object) -> None:
         """Say `text`; `event` and `facts` are what the JSON form adds to it."""
-        line = self._render(event, text, facts) if self._json else text
+        line = self._render(event, text, facts) if self._json else text.translate(_VISIBLE)
         with self._changed:
             if len(self._lines) >= CAPACITY:
                 self._left_out += 1
                 return
             self._lines.append(line)
             if self._thread is None:
-                self._thread = threading.Thread(target=self._work, name="messages", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._work, name="messages", daemon=True)
+                with suppress(RuntimeError):  # no thread to be had now: the next message tries
+                    thread.start()
+                    self._thread = thread
             self._changed.notify()
 
     def close(self) -> None:
@@ -79,13 +87,26 @@ class Messages:
                     self._left_out = 0
             self._write("\n".join(lines) + "\n")
 
+    def _wait_writable(self) -> None:
+        waiter = poll()
+        waiter.register(self._fd, POLLOUT)
+        waiter.poll()
+
     def _write(self, text: str) -> None:
         data = memoryview(text.encode(errors="surrogateescape"))
         try:
             while data:
-                data = data[os.write(self._fd, data) :]
+                try:
+                    data = data[os.write(self._fd, data) :]
+                except BlockingIOError:
+                    self._wait_writable()
         except OSError:
             return  # the reader is gone; recording is not
+
+
+def printable(name: str) -> str:
+    """A file's name with its control characters escaped, line ends too: it is not ours."""
+    return name.replace("\n", "\\n").translate(_VISIBLE)
 
 
 def _now_utc() -> str:

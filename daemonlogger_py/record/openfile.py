@@ -12,7 +12,7 @@ from daemonlogger_py.savefile.records import Walk, walk
 
 # Direct output wants offsets, lengths and memory in multiples of the block size of any disk.
 BLOCK_BYTES = 4096
-_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _MODE = 0o640
 
 
@@ -29,11 +29,15 @@ class OpenSavefile:
         self.packets = 0
         """Records written whole, as far as the writer has counted them."""
         self.size_bytes = 0
-        self._dir_fd = dir_fd
         self._direct = False
         self._fd = os.open(name.name, _CREATE, _MODE, dir_fd=dir_fd)
         with suppress(OSError):  # a file system without locks has no recovery to be told
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    @property
+    def direct(self) -> bool:
+        """Whether whole blocks go past the page cache."""
+        return self._direct
 
     def bypass_cache(self) -> None:
         """Write whole blocks directly from now on. Raises OSError where that is refused."""
@@ -70,22 +74,21 @@ class OpenSavefile:
         The bytes returned are those cut off before offset `up_to`, for whoever does not have them
         any more. Raises OSError.
         """
-        reader_fd = os.open(self.name.name, os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._dir_fd)
-        try:
-            found = walk(reader_fd)
-            behind = b""
-            if up_to is not None and up_to > found.end_offset:
-                behind = os.pread(reader_fd, up_to - found.end_offset, found.end_offset)
-        finally:
-            os.close(reader_fd)
         self.use_cache()
+        found = walk(self._fd)
+        behind = b""
+        if up_to is not None and up_to > found.end_offset:
+            behind = os.pread(self._fd, up_to - found.end_offset, found.end_offset)
         os.ftruncate(self._fd, found.end_offset)
         self.packets = found.packets
         self.size_bytes = found.end_offset
         return found, behind
 
     def close(self) -> os.stat_result:
-        """Close it; returns its last status. Raises OSError if what was written did not arrive."""
+        """Close it; returns its last status. Raises OSError where closing reports a failed write.
+
+        Network file systems and quotas do; a local disk writes later.
+        """
         status = os.fstat(self._fd)
         os.close(self._fd)
         return status

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from stat import S_ISREG
 
 from daemonlogger_py.record.archive import Archiver, Outcome
+from daemonlogger_py.record.lease import has_writer
 from daemonlogger_py.record.messages import Tell
 from daemonlogger_py.record.retention import VOLUME_FULL, Limits, Prune, Volume, plan, plan_space
 from daemonlogger_py.record.ring import Ring, Savefile
@@ -188,7 +189,7 @@ class Pruner:
         try:
             fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
-            return True
+            return has_writer(fd) is not False  # a reader that locks it cannot keep it for ever
         except OSError:
             return False
         finally:

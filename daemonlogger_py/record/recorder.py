@@ -7,6 +7,7 @@ that go missing are those it drops when both are full, and it counts them.
 """
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from select import POLLIN, poll
 from typing import NamedTuple
@@ -28,6 +29,8 @@ MANY = 1 << 62
 """A budget that is not reached."""
 # On a quiet link a packet is in the file within a second: this, and the kernel's block time-out.
 HOLD_NS = NS_PER_SECOND // 2
+# How often a buffer that is due is looked at again while the disk is busy.
+BUSY_NS = 20_000_000
 # Counters are read and the ring is looked after this often; libpcap's 32-bit counters last for
 # 2^32 packets.
 TICK_NS = NS_PER_SECOND
@@ -73,7 +76,10 @@ class Totals(NamedTuple):
 
 
 class Recorder:
-    """Records from `source` until it ends, a limit of `config` is reached, or a signal says so."""
+    """Records from `source` until it ends, a limit of `config` is reached, or a signal says so.
+
+    `newest_epoch` is that of the newest savefile there is; live ones are not named before it.
+    """
 
     def __init__(
         self,
@@ -83,6 +89,8 @@ class Recorder:
         writer: Writer,
         signals: Signals,
         tell: Tell,
+        *,
+        newest_epoch: int = 0,
     ) -> None:
         self._config = config
         self._source = source
@@ -95,11 +103,14 @@ class Recorder:
         self._buffer: Buffer | None = None
         self._lead = b""  # what the next buffer has to begin with
         self._lead_unwritten = False
+        self._lead_due_ns = NEVER_NS
+        self._newest_epoch = newest_epoch
         self._savefile = self._next_savefile()
         self._rolls = 0
         self._received = 0
         self._grid: RollGrid | None = None
         self._boundary_ns = NEVER_NS
+        self._clock_said = False
         self._finishing = False
         self._ended = False
         self._failure: DaemonloggerError | None = None
@@ -115,14 +126,15 @@ class Recorder:
         Raises SourceError or StorageError if that end was a failure; what was recorded is whole.
         """
         self._start()
-        while not self._ended:
-            self._serve()
-            buffer = self._current_buffer()
-            if buffer is None:
-                self._wait_for_buffer()
-            else:
-                self._after(self._fill(buffer), buffer)
-        self._hand_over(last=True)
+        try:
+            self._loop()
+            self._hand_over(last=True)
+        except BaseException:
+            with suppress(Exception):
+                self._hand_over(last=True)
+            self._writer.close()
+            self._say_totals(self.totals())
+            raise
         if not self._savefile.ordered and self._rolls == 0 and self._failure is None:
             self._order_savefile(int(time.time()))  # a savefile without packets: nothing matched
         self._writer.close()
@@ -132,6 +144,15 @@ class Recorder:
         if failure is not None:
             raise failure
         return totals
+
+    def _loop(self) -> None:
+        while not self._ended:
+            self._serve()
+            buffer = self._current_buffer()
+            if buffer is None:
+                self._wait_for_buffer()
+            else:
+                self._after(self._fill(buffer), buffer)
 
     def totals(self) -> Totals:
         """What became of every packet so far."""
@@ -168,13 +189,15 @@ class Recorder:
 
     def _fill(self, buffer: Buffer) -> Stop:
         before = buffer.packets
+        # While the disk is busy, small buffers would only use up the memory: this one goes on.
+        busy = self._writer.busy
         reason = self._source.fill(
             buffer,
             self._bytes_left(buffer),
             self._packets_left(buffer),
             self._boundary_ns if self._until_counts else NEVER_NS,
-            self._hold_ns,
-            self._deadline_ns(),
+            MANY if busy else self._hold_ns,
+            self._deadline_ns(busy=busy),
         )
         self._received += buffer.packets - before
         if self._config.roll_time is not None and self._grid is None and buffer.packets:
@@ -195,8 +218,12 @@ class Recorder:
             left = 1  # of a savefile that is read, the first packet starts the grid
         return left
 
-    def _deadline_ns(self) -> int:
+    def _deadline_ns(self, *, busy: bool) -> int:
         deadline_ns = min(self._tick_ns, self._statistics_ns)
+        if busy:
+            deadline_ns = min(deadline_ns, time.monotonic_ns() + BUSY_NS)
+        else:
+            deadline_ns = min(deadline_ns, self._lead_due_ns)
         if self._source.live and self._boundary_ns != NEVER_NS:
             ahead_ns = self._boundary_ns + ROLL_GRACE_NS - time.time_ns()
             deadline_ns = min(deadline_ns, time.monotonic_ns() + max(0, ahead_ns))
@@ -231,8 +258,9 @@ class Recorder:
             self._roll("packets", f"Packet limit reached ({limit}), rolling over!", packets=limit)
 
     def _deadline_passed(self, buffer: Buffer) -> None:
-        waited = buffer.packets and time.monotonic_ns() >= buffer.waiting_since_ns + self._hold_ns
-        if waited or self._lead_unwritten:
+        now_ns = time.monotonic_ns()
+        waited = buffer.packets and now_ns >= buffer.waiting_since_ns + self._hold_ns
+        if (waited or self._lead_unwritten) and not self._writer.busy:
             self._hand_over(flush=True)
         if self._source.live and time.time_ns() >= self._boundary_ns + ROLL_GRACE_NS:
             self._roll_by_time(time.time_ns())
@@ -278,8 +306,22 @@ class Recorder:
         return Savefile(offset=len(header))
 
     def _order_savefile(self, epoch: int) -> None:
+        if self._source.live and epoch < self._newest_epoch:
+            # The clock was set back. Order is by name: the newest data must not look oldest.
+            self._say_clock(epoch)
+            epoch = self._newest_epoch
+        self._newest_epoch = epoch
         self._writer.roll(epoch)
         self._savefile.ordered = True
+
+    def _say_clock(self, epoch: int) -> None:
+        if not self._clock_said:
+            self._clock_said = True
+            text = (
+                f"[!] The clock is {self._newest_epoch - epoch} s behind the newest savefile: "
+                f"names go on from its second, {self._newest_epoch}"
+            )
+            self._tell("clock_behind", text, newest_epoch=self._newest_epoch)
 
     # Buffers
 
@@ -341,6 +383,10 @@ class Recorder:
         with memoryview(buffer) as view:
             self._lead = bytes(view[used - over :])
         self._lead_unwritten = length < used
+        if self._lead_unwritten:
+            self._lead_due_ns = time.monotonic_ns() + self._hold_ns
+        else:
+            self._lead_due_ns = NEVER_NS
         self._writer.write(buffer, self._savefile.offset, length)
         self._savefile.offset += used - over
         self._savefile.packets += buffer.packets
@@ -351,6 +397,7 @@ class Recorder:
         if self._lead_unwritten:
             self._writer.write_end(self._lead, self._savefile.offset)
             self._lead_unwritten = False
+            self._lead_due_ns = NEVER_NS
 
     def _drop_buffer(self) -> None:
         if self._buffer is not None:

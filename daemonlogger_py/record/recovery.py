@@ -3,74 +3,89 @@
 Only the tail that no reader could use is cut; every whole record stays.
 """
 
-import errno
 import fcntl
+import heapq
 import os
 import threading
 import time
-from contextlib import suppress
+from stat import S_ISREG
 
+from daemonlogger_py.record.lease import has_writer
 from daemonlogger_py.record.messages import Tell
 from daemonlogger_py.savefile.names import Naming, SavefileName
 from daemonlogger_py.savefile.records import Walk, walk
 
 # Where the kernel cannot tell whether a file has a writer: as long must it have been left alone.
 SETTLED_S = 2.0
+# A recorder leaves one torn file; a few more starts may have ended before they could mend it.
+CANDIDATES = 8
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
-def newest(dir_fd: int, naming: Naming) -> SavefileName | None:
-    """Find the newest savefile by its name; regular files only. Raises OSError."""
-    found: SavefileName | None = None
+def newest(dir_fd: int, naming: Naming) -> list[SavefileName]:
+    """Find the newest savefiles by their names, newest first; at most CANDIDATES. Raises OSError.
+
+    Regular files only.
+    """
     with os.scandir(dir_fd) as entries:
-        for entry in entries:
-            name = naming.parse(entry.name)
-            if name is None or (found is not None and name < found):
-                continue
-            with suppress(FileNotFoundError):
-                if entry.is_file(follow_symlinks=False):
-                    found = name
-    return found
+        names = (
+            name
+            for entry in entries
+            if (name := naming.parse(entry.name)) is not None
+            and entry.is_file(follow_symlinks=False)
+        )
+        return heapq.nlargest(CANDIDATES, names)
+
+
+def recover_all(
+    dir_fd: int, names: list[SavefileName], log_dir: str, tell: Tell, ending: threading.Event
+) -> None:
+    """Mend the newest of these savefiles, and the one before as long as they are not whole."""
+    for name in names:
+        if ending.is_set() or recover(dir_fd, name, log_dir, tell, ending):
+            return
 
 
 def recover(
     dir_fd: int, name: SavefileName, log_dir: str, tell: Tell, ending: threading.Event
-) -> None:
+) -> bool:
     """Cut the torn tail off an earlier run's last savefile, if it has one, and say so.
 
-    A savefile that somebody is writing is left alone. Failures are told, never raised: recording
-    does not depend on the past. Where it has to wait, `ending` puts it off to the next start.
+    A savefile that somebody is writing, or that has another hard link, is left alone. Failures
+    are told, never raised: recording does not depend on the past. Where it has to wait, `ending`
+    puts it off to the next start. Returns whether the savefile was whole.
     """
     path = os.path.join(log_dir, name.name)
     try:
-        fd = os.open(name.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=dir_fd)
+        fd = os.open(name.name, _READ, dir_fd=dir_fd)
     except OSError as error:
         tell("recovery_failed", f"[!] Cannot look at {path}: {error.strerror}", path=path)
-        return
+        return False
     try:
+        status = os.fstat(fd)
+        if not S_ISREG(status.st_mode) or status.st_nlink != 1:
+            return False
         # Shared: a writer's lock refuses it, and pruning meanwhile does not mind it.
         fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
         found = walk(fd)
         if found.damage is not None and _left_alone(fd, ending):
-            _cut(dir_fd, name, path, found, tell)
+            _cut(fd, path, found, tell)
+        return found.damage is None
     except BlockingIOError:
-        return
+        return False
     except OSError as error:
         tell("recovery_failed", f"[!] Cannot repair {path}: {error.strerror}", path=path)
+        return False
     finally:
         os.close(fd)
 
 
 def _left_alone(fd: int, ending: threading.Event) -> bool:
     """Whether nobody has the file open for writing, with a lock of ours or without."""
-    try:
-        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)  # refused while it has a writer
-        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)
-    except OSError as error:
-        if error.errno == errno.EAGAIN:
-            return False
-    else:
-        return True
-    before = os.fstat(fd)  # a file system without leases, or somebody else's file
+    written = has_writer(fd)
+    if written is not None:
+        return not written
+    before = os.fstat(fd)
     wait_s = SETTLED_S - (time.time() - before.st_mtime)
     if wait_s > 0 and ending.wait(min(wait_s, SETTLED_S)):
         return False
@@ -78,18 +93,19 @@ def _left_alone(fd: int, ending: threading.Event) -> bool:
     return (now.st_size, now.st_mtime_ns) == (before.st_size, before.st_mtime_ns)
 
 
-def _cut(dir_fd: int, name: SavefileName, path: str, found: Walk, tell: Tell) -> None:
+def _cut(fd: int, path: str, found: Walk, tell: Tell) -> None:
     if not found.torn:
         # Damage with more behind it was not left by a killed recorder; it may be evidence.
         text = f"[!] {path} is damaged and left as it is: {found.damage}"
         tell("damaged", text, path=path, offset=found.end_offset)
         return
     torn_bytes = found.size_bytes - found.end_offset
-    fd = os.open(name.name, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=dir_fd)
+    # The very file that was walked, whatever has its name by now.
+    writer_fd = os.open(f"/proc/self/fd/{fd}", os.O_WRONLY | os.O_CLOEXEC)
     try:
-        os.ftruncate(fd, found.end_offset)
+        os.ftruncate(writer_fd, found.end_offset)
     finally:
-        os.close(fd)
+        os.close(writer_fd)
     tell(
         "recovered",
         f"[!] Recovered {path}: {found.packets} whole records kept, "

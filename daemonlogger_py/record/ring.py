@@ -81,6 +81,11 @@ class Ring:
         return name in self._open or name in self._sealed
 
     @property
+    def open_files(self) -> int:
+        """Count the savefiles being written."""
+        return len(self._open)
+
+    @property
     def total_bytes(self) -> int:
         """Bytes in all savefiles, those being written included as far as ``grown()`` was told."""
         return self._sealed_bytes + sum(self._open.values())

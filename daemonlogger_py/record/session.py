@@ -17,13 +17,13 @@ from daemonlogger_py import __version__
 from daemonlogger_py.config.filter_file import read_filter_file
 from daemonlogger_py.config.recorder import RecorderConfig
 from daemonlogger_py.engine.protocol import Source
-from daemonlogger_py.errors import SourceError, UsageError
+from daemonlogger_py.errors import DaemonloggerError, SourceError, UsageError
 from daemonlogger_py.record.buffers import BufferPool
-from daemonlogger_py.record.messages import Messages, Tell
+from daemonlogger_py.record.messages import Messages, Tell, printable
 from daemonlogger_py.record.recorder import Recorder
 from daemonlogger_py.record.rollover import RollGrid
 from daemonlogger_py.record.signals import Signals
-from daemonlogger_py.record.writer import Writer
+from daemonlogger_py.record.writer import VOLUME_FULL, Writer
 from daemonlogger_py.savefile.names import Naming
 
 # What only a ring, only an interface or only a savefile needs is imported where it is used: the
@@ -31,12 +31,17 @@ from daemonlogger_py.savefile.names import Naming
 if TYPE_CHECKING:
     from daemonlogger_py.engine.live import LiveSource
     from daemonlogger_py.record.keeper import Keeper
-    from daemonlogger_py.record.retention import Limits, Volume
+    from daemonlogger_py.record.retention import Limits
+    from daemonlogger_py.savefile.names import SavefileName
 
 LIVE_SNAPLEN = 65535
 # A roll size that nobody asked for is lowered until this many savefiles fit into the ring.
 LEAST_SAVEFILES = 8
 LEAST_ROLL_BYTES = 64 * 1024
+# A savefile from further ahead of the clock than this was not named by a clock that was set back.
+CLOCK_SET_BACK_S = 366 * 86400
+# What an ending recording gives the walk over an old savefile.
+RECOVERY_END_S = 5.0
 _UNIT_NAMES = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -44,8 +49,11 @@ class _Opened(NamedTuple):
     """What a recording needs from the outside, open."""
 
     config: RecorderConfig
+    log_dir: str  # as messages call it
     naming: Naming
     dir_fd: int
+    keeper: "Keeper | None"
+    newest: "list[SavefileName]"
     source: Source
     filter_text: str
 
@@ -57,13 +65,16 @@ def run(config: RecorderConfig) -> int:
     what was received is in its savefiles and the totals have been told.
     """
     with ExitStack() as stack:
-        signals = Signals()
-        stack.callback(signals.close)
-        # Until something is recorded a signal simply ends this, also while a pipe says nothing.
-        opened = stack.enter_context(_open(config, signals.wake_fd))
-        stack.enter_context(signals)
         messages = Messages(log_format=config.log_format)
         stack.callback(messages.close)
+        stack.enter_context(_failures_told(config, messages))
+        signals = Signals()
+        stack.callback(signals.close)
+        # INT, TERM and QUIT simply end it until there is something to record, also while a pipe
+        # says nothing.
+        stack.enter_context(signals.early())
+        opened = stack.enter_context(_open(config, signals.wake_fd, messages.tell))
+        stack.enter_context(signals)
         _introduce(opened, messages.tell)
         _say_source(opened, messages.tell)
         _record(opened, signals, messages.tell)
@@ -76,66 +87,82 @@ def check(config: RecorderConfig) -> int:
     Raises what `run` raises at its start.
     """
     with ExitStack() as stack:
-        signals = Signals()
-        stack.callback(signals.close)
-        opened = stack.enter_context(_open(config, signals.wake_fd))
         messages = Messages(fd=1, log_format=config.log_format)
         stack.callback(messages.close)
+        signals = Signals()
+        stack.callback(signals.close)
+        opened = stack.enter_context(_open(config, signals.wake_fd, messages.tell))
         _introduce(opened, messages.tell)
         _foretell(opened, messages.tell)
     return 0
 
 
+@contextmanager
+def _failures_told(config: RecorderConfig, messages: Messages) -> Iterator[None]:
+    """In JSON the failure that ends it is a message too, instead of the command's plain line."""
+    try:
+        yield
+    except DaemonloggerError as error:
+        if config.log_format == "json":
+            messages.tell("error", str(error), exit_status=error.exit_status)
+            error.told = True
+        raise
+
+
 def _record(opened: _Opened, signals: Signals, tell: Tell) -> None:
     config = opened.config
     ending = threading.Event()
-    recovery = _recovery(opened, tell, ending) if opened.source.live else None
-    keeper = _keeper(opened, tell) if config.ring else None
+    recovery = _recovery(opened, tell, ending)
     # A savefile waits for the disk: a few buffers keep both busy, more would only leave the cache.
     most = config.buffer_memory if opened.source.live else 0
     pool = BufferPool(opened.source.record_bytes, most)
     writer = Writer(
         opened.dir_fd,
-        config.log_dir,
+        opened.log_dir,
         opened.naming,
         opened.source.file_header,
         pool,
-        keeper,
+        opened.keeper,
         tell,
         signals.wake,
         may_grow_bytes=config.roll_size,
         direct=config.direct,
     )
-    recorder = Recorder(config, opened.source, pool, writer, signals, tell)
-    if recovery is not None:
-        recovery.start()
+    recorder = Recorder(
+        config, opened.source, pool, writer, signals, tell, newest_epoch=_newest_epoch(opened)
+    )
+    recovery.start()
     try:
         recorder.run()
     finally:
         ending.set()
-        if recovery is not None:
-            recovery.join()
+        recovery.join(RECOVERY_END_S)
 
 
-def _recovery(opened: _Opened, tell: Tell, ending: threading.Event) -> threading.Thread | None:
-    """Prepare the repair of the last savefile, beside the recording: it may take seconds."""
-    from daemonlogger_py.record.recovery import newest, recover
+def _recovery(opened: _Opened, tell: Tell, ending: threading.Event) -> threading.Thread:
+    """Prepare the repair of the last savefiles, beside the recording: it may take seconds."""
+    from daemonlogger_py.record.recovery import recover_all
 
-    name = newest(opened.dir_fd, opened.naming)
-    if name is None:
-        return None
-    arguments = (opened.dir_fd, name, opened.config.log_dir, tell, ending)
-    return threading.Thread(target=recover, args=arguments, name="recovery")
+    arguments = (opened.dir_fd, opened.newest, opened.log_dir, tell, ending)
+    return threading.Thread(target=recover_all, args=arguments, name="recovery", daemon=True)
 
 
-def _keeper(opened: _Opened, tell: Tell) -> "Keeper":
+def _newest_epoch(opened: _Opened) -> int:
+    """In a ring, the epoch that new savefiles must not be named before: order is age there."""
+    latest = int(time.time()) + CLOCK_SET_BACK_S  # what is later was not named by a clock
+    known = [name.epoch for name in opened.newest if name.epoch <= latest]
+    return max(known, default=0) if opened.keeper is not None else 0
+
+
+def _keeper(
+    config: RecorderConfig, dir_fd: int, log_dir: str, naming: Naming, tell: Tell
+) -> "Keeper":
     from daemonlogger_py.record.keeper import Keeper
 
-    config = opened.config
     return Keeper(
-        opened.dir_fd,
-        config.log_dir,
-        opened.naming,
+        dir_fd,
+        log_dir,
+        naming,
         _limits(config),
         tell,
         this_run_only=config.prune_run,
@@ -157,37 +184,57 @@ def _limits(config: RecorderConfig) -> "Limits":
 
 
 @contextmanager
-def _open(config: RecorderConfig, wake_fd: int) -> Iterator[_Opened]:
+def _open(config: RecorderConfig, wake_fd: int, tell: Tell) -> Iterator[_Opened]:
     with ExitStack() as stack:
         filter_text = config.filter
         if config.filter_file is not None:
             filter_text = read_filter_file(config.filter_file)
-        dir_fd = _open_log_dir(config.log_dir)
+        naming = Naming(config.prefix)
+        log_dir = printable(config.log_dir)
+        dir_fd = _open_log_dir(config)
         stack.callback(os.close, dir_fd)
         config = replace(config, roll_size=_roll_size(config, dir_fd))
+        # Before the source: reading a directory of 100,000 savefiles takes a second, in which the
+        # kernel's buffer would fill.
+        keeper = _keeper(config, dir_fd, log_dir, naming, tell) if config.ring else None
+        newest: list[SavefileName] = []
         if config.read is not None:
             source: Source = _open_savefile(config, config.read, wake_fd, filter_text, stack)
         else:
+            newest = _newest(config, dir_fd, naming)
             source = interface = _open_interface(config, wake_fd, filter_text)
             config = replace(config, interface=interface.interface)
         stack.callback(source.close)
-        yield _Opened(config, Naming(config.prefix), dir_fd, source, filter_text)
+        yield _Opened(config, log_dir, naming, dir_fd, keeper, newest, source, filter_text)
 
 
-def _open_log_dir(log_dir: str) -> int:
+def _newest(config: RecorderConfig, dir_fd: int, naming: Naming) -> "list[SavefileName]":
+    from daemonlogger_py.record.recovery import newest
+
+    try:
+        return newest(dir_fd, naming)
+    except OSError as error:
+        raise UsageError(f"-l {config.log_dir}: {error.strerror}") from None
+
+
+def _open_log_dir(config: RecorderConfig) -> int:
     """Open the directory and prove that savefiles can be made in it and removed."""
     try:
-        dir_fd = os.open(log_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        dir_fd = os.open(config.log_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
-        raise UsageError(f"-l {log_dir}: {error.strerror}") from None
-    probe = f".daemonlogger.{os.getpid()}"
+        raise UsageError(f"-l {config.log_dir}: {error.strerror}") from None
+    probe = f".daemonlogger.{os.urandom(8).hex()}"
     try:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         os.close(os.open(probe, flags, 0o600, dir_fd=dir_fd))
         os.unlink(probe, dir_fd=dir_fd)
     except OSError as error:
+        if config.ring and error.errno in VOLUME_FULL:
+            return dir_fd  # the ring can make room
         os.close(dir_fd)
-        raise UsageError(f"-l {log_dir}: no savefile can be made there: {error.strerror}") from None
+        raise UsageError(
+            f"-l {config.log_dir}: no savefile can be made there: {error.strerror}"
+        ) from None
     return dir_fd
 
 
@@ -201,18 +248,17 @@ def _roll_size(config: RecorderConfig, dir_fd: int) -> int:
     volume = look_at_volume(dir_fd)
     limited = allowance(_limits(config), volume)
     most = volume.total_bytes if limited is None else min(limited, volume.total_bytes)
-    if not config.roll_size_given:
-        return min(config.roll_size, max(LEAST_ROLL_BYTES, most // LEAST_SAVEFILES))
-    if config.roll_size > most:
-        what = "its volume holds" if limited is None else "the ring's limits leave"
-        raise UsageError(f"-s {config.roll_size}: more than the {most} bytes that {what}")
-    return config.roll_size
-
-
-def _volume(limits: "Limits", dir_fd: int) -> "Volume | None":
-    from daemonlogger_py.record.keeper import look_at_volume
-
-    return look_at_volume(dir_fd) if limits.needs_volume else None
+    what = "its volume holds" if limited is None else "the ring's limits leave"
+    if config.roll_size_given:
+        if config.roll_size > most:
+            raise UsageError(f"-s {config.roll_size}: more than the {most} bytes that {what}")
+        return config.roll_size
+    if most < LEAST_ROLL_BYTES:
+        raise UsageError(
+            f"-r: no savefile fits into the {most} bytes that {what}; accepted: limits that leave "
+            f"{LEAST_ROLL_BYTES} bytes, or a smaller -s"
+        )
+    return min(config.roll_size, max(LEAST_ROLL_BYTES, most // LEAST_SAVEFILES))
 
 
 def _open_interface(config: RecorderConfig, wake_fd: int, filter_text: str) -> "LiveSource":
@@ -264,7 +310,7 @@ def _introduce(opened: _Opened, tell: Tell) -> None:
     for line in _settings(opened):
         tell("setting", f"[-] {line}")
     tell("banner", f"\n-*> DaemonLogger <*-\nVersion {__version__}\n", version=__version__)
-    where = os.path.join(config.log_dir, ".")
+    where = os.path.join(opened.log_dir, ".")
     tell("volume", f'Checking partition stats for log directory "{where}"')
     if config.ring and config.max_percent is not None:
         _say_utilization(opened, config.max_percent, tell)
@@ -276,7 +322,8 @@ def _say_source(opened: _Opened, tell: Tell) -> None:
     if warning is not None:
         tell("warning", f"[!] {config.interface}: {warning}")
     if config.read is not None:
-        tell("reading", f'Reading network traffic from "{config.read}" file.', file=config.read)
+        name = printable(config.read)
+        tell("reading", f'Reading network traffic from "{name}" file.', file=config.read)
         tell("snaplen", f"snaplen = {source.snaplen}", snaplen=source.snaplen)
     else:
         text = f"sniffing on interface {config.interface}"
@@ -296,7 +343,7 @@ def _settings(opened: _Opened) -> Iterator[str]:
     if config.interface is not None:
         yield f"Interface set to {config.interface}"
     if config.log_dir != ".":
-        yield f"Logpath set to {config.log_dir}"
+        yield f"Logpath set to {opened.log_dir}"
     if config.max_files is not None:
         yield f"Max files to write set to {config.max_files}"
     yield f'Log filename set to "{config.prefix}"'
@@ -358,28 +405,23 @@ def _say_utilization(opened: _Opened, max_percent: float, tell: Tell) -> None:
 def _foretell(opened: _Opened, tell: Tell) -> None:
     """What retention would delete before the first savefile is opened."""
     config = opened.config
-    source = f"interface {config.interface}" if config.read is None else f'file "{config.read}"'
-    tell("check", f"Would record from {source} into {config.log_dir}: all of the above is in order")
-    if not config.ring:
+    source = (
+        f"interface {config.interface}"
+        if config.read is None
+        else f'file "{printable(config.read)}"'
+    )
+    tell("check", f"Would record from {source} into {opened.log_dir}: all of the above is in order")
+    keeper = opened.keeper
+    if keeper is None:
         tell("check", "Nothing would be pruned: there is no ring")
         return
-    from daemonlogger_py.record.retention import plan
-
-    limits = _limits(config)
-    keeper = _keeper(opened, tell)
-    planned = plan(
-        keeper.ring,
-        limits,
-        _volume(limits, opened.dir_fd),
-        reserve_bytes=config.roll_size,
-        now_ns=time.time_ns(),
-        opening=1,
-    )
+    planned = keeper.foretell(config.roll_size)
     keeper.close()
+    doing, done = ("prune", "pruned") if config.archive is None else ("archive", "archived")
     for prune in planned.prunes:
-        path = os.path.join(config.log_dir, prune.savefile.name)
-        tell("would_prune", f"Would prune {path}: {prune.reason}", path=path, reason=prune.reason)
+        path = os.path.join(opened.log_dir, prune.savefile.name)
+        tell("would_prune", f"Would {doing} {path}: {prune.reason}", path=path, reason=prune.reason)
     for reason in planned.unmet:
         tell("would_stay_unmet", f"[!] {reason}: would not hold, nothing else is left to prune")
     count = len(planned.prunes)
-    tell("check", f"{count} of {len(keeper.ring)} savefiles would be pruned", prunes=count)
+    tell("check", f"{count} of {len(keeper.ring)} savefiles would be {done}", prunes=count)

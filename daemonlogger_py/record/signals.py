@@ -6,8 +6,8 @@ whatever native wait is going on, on an idle link too.
 
 import os
 import signal
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from types import FrameType, TracebackType
 from typing import Any, Self
 
@@ -33,6 +33,8 @@ class Signals:
 
     def __enter__(self) -> Self:
         self._fd_before = signal.set_wakeup_fd(self._wake_write_fd, warn_on_full_buffer=False)
+        # Of a lease that was held for a moment; its default is to kill.
+        self._before[signal.SIGIO] = signal.signal(signal.SIGIO, signal.SIG_IGN)
         for number in FINISHING:
             self._before[number] = signal.signal(number, self._finish)
         self._before[signal.SIGHUP] = signal.signal(signal.SIGHUP, self._roll)
@@ -48,6 +50,17 @@ class Signals:
         for number, handler in self._before.items():
             signal.signal(number, handler)
         signal.set_wakeup_fd(self._fd_before)
+
+    @contextmanager
+    def early(self) -> Iterator[None]:
+        """Note HUP and USR1 before there is anything to record; INT, TERM and QUIT just end it."""
+        handlers = {signal.SIGHUP: self._roll, signal.SIGUSR1: self._statistics}
+        before = {number: signal.signal(number, handlers[number]) for number in handlers}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
     def close(self) -> None:
         """Close the wake-up pipe, after everything that waits for it."""

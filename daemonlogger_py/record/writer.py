@@ -102,6 +102,8 @@ class Writer:
         self._current: OpenSavefile | None = None
         self._shift = 0  # orders' offsets less those in the savefile, after an early roll-over
         self._serials: dict[int, int] = {}
+        self._ordered = 0  # writes, by the loop
+        self._carried_out = 0  # writes, by this thread
         self._ticking = False
         self._unwritten = 0  # packets of the order at hand that are in no savefile yet
         self._said_stuck = False
@@ -110,9 +112,9 @@ class Writer:
         self._thread = threading.Thread(target=self._work, name="writer", daemon=True)
 
     @property
-    def path(self) -> str | None:
-        """The savefile being written, as messages call it."""
-        return None if self._current is None else self._current.path
+    def busy(self) -> bool:
+        """Whether a write is still to be done."""
+        return self._carried_out != self._ordered
 
     def start(self) -> None:
         """Start the thread."""
@@ -124,10 +126,12 @@ class Writer:
 
     def write(self, buffer: Buffer, offset: int, length_bytes: int) -> None:
         """Order a write at `offset` of the savefile; the pool gets the buffer back."""
+        self._ordered += 1
         self._orders.put(_Write(buffer, buffer.packets, buffer.first_ns, offset, length_bytes))
 
     def write_end(self, data: bytes, offset: int) -> None:
         """Order the end of a record whose packet an earlier write has counted."""
+        self._ordered += 1
         self._orders.put(_Write(data, 0, 0, offset, len(data)))
 
     def say(self, event: str, text: str, /, **facts: object) -> None:
@@ -157,10 +161,8 @@ class Writer:
                 self._obey(order)
             elif isinstance(order, _Write):
                 self.lost_packets += order.packets
-            if isinstance(order, _Write) and isinstance(order.data, Buffer):
-                self._pool.give(order.data)
-                if self._pool.starving:
-                    self._wake()
+            if isinstance(order, _Write):
+                self._written(order)
         if self._current is not None and self.failure is None:
             try:
                 self._seal(self._current)
@@ -168,6 +170,13 @@ class Writer:
                 self._fail(error)
         if self._keeper is not None:
             self._keeper.close()
+
+    def _written(self, order: _Write) -> None:
+        if isinstance(order.data, Buffer):
+            self._pool.give(order.data)
+        self._carried_out += 1
+        if self._pool.starving:
+            self._wake()
 
     def _obey(self, order: _Roll | _Write | _Say | _Tick) -> None:
         try:
@@ -179,7 +188,7 @@ class Writer:
                 self._tell(order.event, order.text, **order.facts)
             else:
                 self._look_after_ring()
-        except (OSError, DaemonloggerError) as error:
+        except Exception as error:  # whatever it is, the loop must get its buffers back
             self._fail(error)
 
     def _look_after_ring(self) -> None:
@@ -195,7 +204,10 @@ class Writer:
             self._keeper.make_room(self.roll_bytes)
         self._open_next(epoch)
         if before is not None:
-            self._seal(before)
+            try:
+                self._seal(before)
+            except OSError as error:
+                raise StorageError(f"{before.path}: {error.strerror}") from error
 
     def _open_next(self, epoch: int) -> None:
         self._current = self._create(epoch)
@@ -265,9 +277,13 @@ class Writer:
         try:
             savefile.bypass_cache()
         except OSError as error:
-            self._direct = False
-            text = f"[!] --direct: refused by {self._log_dir} ({error.strerror}), writing buffered"
-            self._tell("not_direct", text)
+            self._stop_bypassing(savefile, error)
+
+    def _stop_bypassing(self, savefile: OpenSavefile, error: OSError) -> None:
+        savefile.use_cache()
+        self._direct = False
+        text = f"[!] --direct: refused by {self._log_dir} ({error.strerror}), writing buffered"
+        self._tell("not_direct", text)
 
     def _write(self, order: _Write) -> None:
         self._unwritten = order.packets
@@ -281,6 +297,9 @@ class Writer:
                         done += savefile.put(rest, order.offset - self._shift + done)
                     self._just_pruned = False
                 except OSError as error:
+                    if error.errno == errno.EINVAL and savefile.direct:
+                        self._stop_bypassing(savefile, error)
+                        continue
                     if self._fills_volume_alone(error):
                         self._roll_early(order)
                         done = self._begin_of(order)
@@ -376,12 +395,16 @@ class Writer:
         if self._keeper is not None:
             self._keeper.sealed(savefile.name, status)
 
-    def _fail(self, error: OSError | DaemonloggerError) -> None:
+    def _fail(self, error: Exception) -> None:
         """Keep what is whole, count what is not, and let the loop know."""
         self.lost_packets += self._unwritten
         self._unwritten = 0
         where = self._log_dir if self._current is None else self._current.path
-        reason = f"{where}: {error.strerror}" if isinstance(error, OSError) else str(error)
+        reason = str(error)
+        if isinstance(error, OSError):
+            reason = f"{where}: {error.strerror}"
+        elif not isinstance(error, DaemonloggerError):
+            reason = f"{where}: {type(error).__name__}: {error}"
         if self._current is not None:
             try:
                 self._cut(self._current)

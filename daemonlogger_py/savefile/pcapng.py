@@ -31,25 +31,43 @@ def time_resolution(prefix: bytes) -> Literal["us", "ns"]:
     prefix is the beginning of a capture of any format, of any length. Damage ends the reading;
     what was found before it counts.
     """
+    interfaces, _ = _scan(prefix)
+    return "ns" if any(_is_fine(body, order) for body, order in interfaces) else "us"
+
+
+def wants_more(prefix: bytes) -> Literal["no", "if there", "yes"]:
+    """Tell whether the bytes after prefix could change its `time_resolution`.
+
+    "if there": an interface is described, others may follow, but nothing has to.
+    """
+    interfaces, ended = _scan(prefix)
+    if ended or any(_is_fine(body, order) for body, order in interfaces):
+        return "no"
+    return "if there" if interfaces else "yes"
+
+
+def _scan(prefix: bytes) -> tuple[list[tuple[bytes, _ByteOrder]], bool]:
+    """The interface descriptions before the first packet, and whether there can be no more."""
+    ended = len(prefix) >= PREFIX_BYTES
     prefix = prefix[:PREFIX_BYTES]
+    interfaces: list[tuple[bytes, _ByteOrder]] = []
     order: _ByteOrder | None = None
     start = 0
     while start + _SMALLEST_BLOCK <= len(prefix):
         if int.from_bytes(prefix[start : start + 4], "little") == _SECTION_HEADER:
             order = _section_order(prefix, start)
         if order is None:
-            break
+            return interfaces, True
         block_type = int.from_bytes(prefix[start : start + 4], order)
         length = int.from_bytes(prefix[start + 4 : start + 8], order)
         smallest = _SMALLEST_SECTION_HEADER if block_type == _SECTION_HEADER else _SMALLEST_BLOCK
         if block_type in _PACKETS or length < smallest or length % 4:
-            break
-        # The closing length is not an option; of a block that is cut off, all there is counts.
-        body = prefix[start : start + length - 4]
-        if block_type == _INTERFACE_DESCRIPTION and _is_fine(body, order):
-            return "ns"
+            return interfaces, True
+        if block_type == _INTERFACE_DESCRIPTION:
+            # The closing length is not an option; of a block that is cut off, all there is counts.
+            interfaces.append((prefix[start : start + length - 4], order))
         start += length
-    return "us"
+    return interfaces, ended
 
 
 def _section_order(prefix: bytes, start: int) -> _ByteOrder | None:

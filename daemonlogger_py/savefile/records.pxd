@@ -24,7 +24,7 @@ cdef inline uint32_t max_caplen(uint32_t linktype) noexcept nogil:
         return 128 * 1024 * 1024
     if linktype == 279:  # EBHSCR is up to 8 MiB
         return 8 * 1024 * 1024
-    if linktype == 249 or linktype == 189 or linktype == 220:  # USBPcap, Linux USB
+    if linktype == 249:  # USBPcap is up to 1 MiB
         return 1024 * 1024
     return MAX_SNAPLEN
 

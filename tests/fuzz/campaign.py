@@ -269,6 +269,8 @@ def tell_findings(failed: list[Path], found: list[Path]) -> int:
     """Print what went wrong, with the inputs that did it; returns the exit status."""
     for log in failed:
         print(f"--- {log.name}", log.read_text(errors="replace")[-20_000:], sep="\n")
+    if not any(FINDINGS.iterdir()):
+        FINDINGS.rmdir()
     for path in found:
         # With a suffix, as the regressions have.
         kept = path.rename(path.with_suffix(".bin"))

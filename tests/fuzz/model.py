@@ -22,8 +22,8 @@ UINT32 = 0xFFFFFFFF
 NATIVE_ORDER = "<" if sys.byteorder == "little" else ">"
 
 MAX_SNAPLEN = 262144
-# pcap-common.c: linktypes whose packets may be longer than the ordinary ones.
-MAX_CAPLEN = {231: 128 << 20, 279: 8 << 20, 249: 1 << 20, 189: 1 << 20, 220: 1 << 20}
+# pcap-common.c, max_snaplen_for_dlt(): D-Bus, Elektrobit's recorder, USBPcap.
+MAX_CAPLEN = {231: 128 << 20, 279: 8 << 20, 249: 1 << 20}
 # pcap-util.c: libpcap turns these packets' pseudo-headers to this machine's byte order, and may
 # correct the original length of memory-mapped USB: BSD pf, Linux cooked, USB, NFLOG.
 REWRITTEN_BY_LIBPCAP = frozenset({117, 113, 276, 189, 220, 239})

@@ -168,7 +168,7 @@ def inputs() -> Iterator[tuple[str, bytes]]:
     for order, side in (("<", "little"), (">", "big")):
         for value, length in LONG_WAYS.items():
             way = bytes([value, STRETCHED_AT, 0, 0, 0, 0, 0, 0, LED]).ljust(TAIL_BYTES, b"\0")
-            for linktype in (1, 249):
+            for linktype in (1, 189, 220, 249):
                 name = f"long-{length}-{linktype}-{side}"
                 yield name, long_record(order, linktype, length) + way
     crowd = long_record("<", 1, LONG_WAYS[12]) + classic(MICROSECONDS, "<")[24:] * 30

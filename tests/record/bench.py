@@ -97,6 +97,8 @@ class Bench:
                     may_grow_bytes=settings.roll_size,
                     direct=settings.direct,
                 )
+                # A buffer that is due waits for a writer that is not done.
+                source.before_deadline = lambda: self.wait_until(lambda: not writer.busy)
                 return Recorder(settings, source, pool, writer, signals, self.told).run()
         finally:
             os.close(dir_fd)

@@ -63,6 +63,7 @@ class FakeSource:
         self.if_dropped = 0
         self.finished = 0
         self.closed = False
+        self.before_deadline: Callable[[], object] = nothing
         self._why = failure
         self._script = list(script)
         self._late = late
@@ -128,6 +129,8 @@ class FakeSource:
             if step.stop is not None:
                 if step.stop in (Stop.DAMAGED, Stop.FAILED):
                     self.failure = self._why
+                if step.stop is Stop.DEADLINE:
+                    self.before_deadline()
                 return step.stop
         reason, _ = self._take(buffer, asked, MANY)
         return Stop.END if reason is None else reason

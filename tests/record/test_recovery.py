@@ -309,10 +309,16 @@ def test_newest_is_by_number_and_a_regular_file(logs: Logs) -> None:
     (logs.folder / "t.102").symlink_to("t.99")
     os.mkfifo(logs.folder / "t.103")
 
-    assert newest(logs.fd, Naming("t")) == SavefileName(100, 10, "t.100.010")
+    assert [name.name for name in newest(logs.fd, Naming("t"))] == [
+        "t.100.010",
+        "t.100.002",
+        "t.100",
+        "t.99",
+        "t.9",
+    ]
 
 
 def test_newest_of_none(logs: Logs) -> None:
     (logs.folder / "other.100").touch()
 
-    assert newest(logs.fd, Naming("t")) is None
+    assert newest(logs.fd, Naming("t")) == []

@@ -110,7 +110,7 @@ def test_roll_size_that_the_volume_can_never_hold(
 
 
 @pytest.mark.parametrize(
-    ("max_bytes", "roll_size"), [(8 << 20, 1 << 20), (1 << 40, 2 << 30), (1000, 64 * 1024)]
+    ("max_bytes", "roll_size"), [(8 << 20, 1 << 20), (1 << 40, 2 << 30), (100_000, 64 * 1024)]
 )
 def test_roll_size_that_nobody_asked_for_is_lowered(
     place: Place,
@@ -123,3 +123,13 @@ def test_roll_size_that_nobody_asked_for_is_lowered(
     place.run(ring=True, max_bytes=max_bytes)
 
     assert f"[-] Rollover size set to {roll_size} bytes" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("settings", [{"max_bytes": 10_000}, {"min_free_bytes": 100 << 40}])
+def test_limits_that_leave_no_savefile_any_room(
+    place: Place, capfd: pytest.CaptureFixture[str], settings: dict[str, int]
+) -> None:
+    """Accepted, they would prune the whole ring and still not hold."""
+    text = refused(place, capfd, ring=True, **settings)
+
+    assert text.startswith("-r: no savefile fits into the ")
