@@ -189,7 +189,8 @@ def _option(option: Option) -> list[str]:
     header = ", ".join(rf"\fB{_escaped(name)}\fR{value}" for name in names)
     text = option.man
     if option.default:
-        text += f" Default: {option.default}."
+        # In parentheses: the working directory's name would read like the parent's before a stop.
+        text += f" (Default: {option.default})"
     return [".TP", header, *_paragraphs(text, between=".IP")]
 
 

@@ -221,7 +221,10 @@ OPTIONS: tuple[Option, ...] = (
         default="2g",
         help="roll over after SIZE bytes",
         man="Roll over after SIZE bytes, the file's header included: the packet that passes the"
-        " limit is the file's last, so the file is larger than SIZE by less than one record.",
+        " limit is the file's last, so the file is larger than SIZE by less than one record."
+        " With -r the default is lowered so that at least eight savefiles fit into what the ring"
+        " may use; a SIZE that is given and cannot fit is refused. A ring whose open savefile fills"
+        " the volume alone rolls over early.",
         group=ROLL,
     ),
     Option(
@@ -325,7 +328,9 @@ OPTIONS: tuple[Option, ...] = (
         types=TEXT_TYPES,
         help="with -r: move pruned savefiles to DIR instead of deleting them",
         man="With -r: move pruned savefiles to the directory DIR, which may be on another file"
-        " system, instead of deleting them. Nothing there is ever overwritten.",
+        " system, instead of deleting them. Nothing there is ever overwritten. On a full volume"
+        " recording goes first: where archiving fails, or frees nothing because DIR is on the same"
+        " volume, the oldest savefile is deleted, and that is said.",
         group=RING,
         needs_ring=True,
     ),

@@ -121,6 +121,22 @@ def test_hup_rolls_and_reads_the_filter_again(
     assert list(numbers_of(walk_all(savefiles(logs)))) == [1, 3, 5, 7]
 
 
+def test_hup_corrects_a_filter_that_nothing_matched(
+    record: Record, logs: Path, memory: Path, frames: Frames
+) -> None:
+    """The first packet after it is recorded: no filter lingers for the kernel's first block."""
+    source = logs / "filter.bpf"
+    source.write_text("udp port 9\n")
+    recorder = record("-F", "-f", source)
+    source.write_text("udp port 5002\n")
+    before = len(recorder.lines)
+    recorder.send(signal.SIGHUP)
+    recorder.says(r"Filter read again", after=before)
+    sent_and_seen(recorder, frames, logs, (5001, 5002))
+    recorder.stop()
+    assert list(numbers_of(walk_all(savefiles(logs)))) == [1]
+
+
 def hang_up(recorder: Recorder, logs: Path, *, files: int) -> None:
     """Send HUP; wait for the roll-over and that many files."""
     before = len(recorder.lines)

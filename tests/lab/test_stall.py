@@ -3,6 +3,8 @@
 from itertools import pairwise
 from pathlib import Path
 
+import pytest
+
 from .conftest import MakeVolume, Record
 from .load import Load
 from .network import Link
@@ -19,11 +21,13 @@ def flowing(recorder: Recorder, directory: Path) -> None:
     recorder.grows(lambda: bytes_in(directory), 1 << 20)
 
 
+@pytest.mark.parametrize("flags", [(), ("-F",)], ids=["default", "packet-buffered"])
 def test_two_seconds_lose_nothing(
-    link: Link, record: Record, volume: MakeVolume, million: Load
+    link: Link, record: Record, volume: MakeVolume, million: Load, flags: tuple[str, ...]
 ) -> None:
+    """Nor with -F, where each flush of a few packets could use up a buffer."""
     disk = volume(700 << 20)
-    recorder = record(directory=disk.path)
+    recorder = record(*flags, directory=disk.path)
     before = link.receiver.details()["received"]
     with replaying(link, million, pps=RATE) as sender:
         flowing(recorder, disk.path)

@@ -5,6 +5,7 @@ import threading
 import pytest
 
 from daemonlogger_py.engine.buffer import Buffer
+from daemonlogger_py.record import buffers
 from daemonlogger_py.record.buffers import BUFFER_BYTES, LEAST, SPARE, BufferPool
 
 RECORD_BYTES = 65551
@@ -153,3 +154,29 @@ def test_one_thread_takes_and_another_gives() -> None:
 
     assert pool.allocated <= 5
     assert len(take(pool, 9)) == 5
+
+
+def test_machine_without_memory_is_a_smaller_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What waits in the buffers there are must not be lost for one that cannot be had."""
+    pool = BufferPool(16, 1 << 30)
+    first = pool.take()
+
+    def refuse(capacity: int) -> Buffer:
+        raise MemoryError
+
+    monkeypatch.setattr(buffers, "Buffer", refuse)
+    assert first is not None
+    assert pool.take() is None
+    assert pool.limit == 1
+    pool.give(first)
+    assert pool.take() is first
+
+
+def test_buffer_that_grew_is_not_kept() -> None:
+    pool = BufferPool(16, 0)
+    buffer = pool.take()
+    assert buffer is not None
+    pool.give(Buffer(4 << 20))
+
+    assert pool.take() is not None
+    assert len(pool._spare) == 0

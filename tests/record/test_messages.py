@@ -4,13 +4,14 @@ import fcntl
 import json
 import os
 import re
+import select
 import threading
 from collections.abc import Iterator
 
 import pytest
 
 from daemonlogger_py.record import messages
-from daemonlogger_py.record.messages import Messages
+from daemonlogger_py.record.messages import Messages, printable
 
 # Of the pipe, so that few messages fill it.
 PIPE_BYTES = 4096
@@ -246,3 +247,37 @@ def test_standard_error_is_where_it_goes(capfd: pytest.CaptureFixture[str]) -> N
     told.close()
 
     assert capfd.readouterr() == ("", "text\n")
+
+
+def test_terminal_is_not_steered_by_a_name() -> None:
+    assert printable("a\x1b]0;t\x07\n[!] x\x9b2J") == "a\\x1b]0;t\\x07\\n[!] x\\x9b2J"
+    assert printable("caf\u00e9 \udce9") == "caf\u00e9 \udce9"
+
+
+def test_control_characters_do_not_reach_the_reader() -> None:
+    read_fd, write_fd = os.pipe()
+    messages = Messages(write_fd)
+    messages.tell("x", "filter \x1b[2J\nline two")
+    messages.close()
+
+    assert os.read(read_fd, 4096) == b"filter \\x1b[2J\nline two\n"
+    os.close(read_fd)
+    os.close(write_fd)
+
+
+def test_reader_that_is_busy_gets_everything_later() -> None:
+    """A terminal may be non-blocking: full is not gone."""
+    read_fd, write_fd = os.pipe2(os.O_NONBLOCK)
+    messages = Messages(write_fd)
+    lines = [f"{number:099d}" for number in range(2000)]
+    for line in lines:
+        messages.tell("x", line)
+    got = b""
+    with os.fdopen(read_fd, "rb", buffering=0) as reader:
+        while len(got) < 100 * len(lines):
+            select.select([reader], [], [], 20)
+            got += reader.read(1 << 16)
+    messages.close()
+    os.close(write_fd)
+
+    assert got.decode().splitlines() == lines

@@ -37,6 +37,19 @@ def savefile(dir_fd: int) -> Iterator[OpenSavefile]:
     made.close()
 
 
+def test_whole_end_is_of_the_open_file_whatever_has_its_name(
+    savefile: OpenSavefile, dir_fd: int, tmp_path: Path
+) -> None:
+    """Somebody may rename it meanwhile; another file's length is no measure for it."""
+    savefile.put(memoryview(WHOLE), 0)
+    (tmp_path / "t.100").rename(tmp_path / "kept")
+    (tmp_path / "t.100").write_bytes(WHOLE[:24])
+    savefile.cut()
+
+    assert (tmp_path / "kept").read_bytes() == WHOLE
+    assert (tmp_path / "t.100").read_bytes() == WHOLE[:24]
+
+
 def go_direct(savefile: OpenSavefile) -> None:
     with suppress(OSError):  # where temporary files are may be no such file system
         savefile.bypass_cache()

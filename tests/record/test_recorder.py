@@ -251,3 +251,19 @@ def test_totals_as_a_person_reads_them(bench: Bench) -> None:
     )
     assert bench.told.texts("statistics") == [str(totals)]
     assert bench.told.facts("statistics")[0]["size_bytes"] == 324
+
+
+def test_clock_set_back_does_not_make_the_newest_data_look_oldest(
+    bench: Bench, clock: Clock
+) -> None:
+    packets = at(range(3))
+    steps = [
+        Step(1, Stop.PACKETS),
+        Step(stop=Stop.WAKE, then=lambda: clock.set_wall(clock.wall_ns - 3600 * S)),
+        Step(2, Stop.PACKETS),
+    ]
+    bench.record(FakeSource(packets, steps, live=True), roll_packets=1)
+
+    names = [f"t.{START_S}", f"t.{START_S}.001", f"t.{START_S}.002", f"t.{START_S}.003"]
+    assert list(bench.savefiles()) == names
+    assert len(bench.told.texts("clock_behind")) == 1

@@ -13,6 +13,7 @@ import pytest
 from daemonlogger_py.errors import StorageError
 from daemonlogger_py.record import writer
 from daemonlogger_py.record.keeper import Keeper
+from daemonlogger_py.record.openfile import OpenSavefile
 from daemonlogger_py.record.retention import Limits
 from daemonlogger_py.record.writer import Writer
 from daemonlogger_py.savefile.names import Naming, SavefileName
@@ -329,3 +330,22 @@ def test_thread_is_gone_in_the_end(desk: Desk) -> None:
 
     assert "writer" not in [thread.name for thread in threading.enumerate()]
     assert isinstance(work.writer, Writer)
+
+
+def test_failure_that_nobody_expects_ends_in_order(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> int:
+        raise MemoryError("none left")
+
+    with desk.writing() as work:
+        work.roll(100)
+        work.write(at(range(2)))
+        work.settle()
+        monkeypatch.setattr(OpenSavefile, "put", fail)
+        work.write(at(range(3)))
+        work.write(at(range(4)))
+
+    assert str(work.writer.failure) == f"{desk.folder / 't.100'}: MemoryError: none left"
+    assert (work.writer.written_packets, work.writer.lost_packets) == (2, 7)
+    assert not work.writer.busy
