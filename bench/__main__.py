@@ -86,11 +86,9 @@ def measure_all(options: argparse.Namespace) -> int:
     lab.sweep_leftovers(options.work)
     with lab.work_directory(options.work) as work:
         session = Session(tools, work, options.rounds, options.quick)
-        found = earlier(
-            options.out / "results.json",
-            Results(machine.describe(work), machine.versions(tools), options.command),
-        )
-        found.rounds = options.rounds
+        fresh = Results(machine.describe(work), machine.versions(tools), options.command)
+        fresh.rounds = options.rounds
+        found = earlier(options.out / "results.json", fresh)
         for name in options.rows or ROWS:
             measure, words = ROWS[name]
             began = time.monotonic()
@@ -110,7 +108,8 @@ def measure_all(options: argparse.Namespace) -> int:
 def main(argv: Sequence[str]) -> int:
     """Run the benchmark; return its exit status."""
     options = arguments(argv)
-    options.command = " ".join(["python -m bench", *argv])
+    # Rows may come from several calls, each naming some of them.
+    options.command = "python -m bench"
     if options.render:
         publish(results.load(options.out / "results.json"), options)
         return 0

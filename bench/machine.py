@@ -49,4 +49,5 @@ def _file_system(path: Path) -> str:
         timeout=20,
         check=False,
     )
-    return done.stdout.strip() or "unknown"
+    # One line a mount where several are stacked; the last is the one in use.
+    return (done.stdout.split() or ["unknown"])[-1]
