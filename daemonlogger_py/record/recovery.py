@@ -42,7 +42,7 @@ def recover_all(
 ) -> None:
     """Mend the newest of these savefiles, and the one before as long as they are not whole."""
     for name in names:
-        if ending.is_set() or recover(dir_fd, name, log_dir, tell, ending):
+        if recover(dir_fd, name, log_dir, tell, ending):
             return
 
 

@@ -5,4 +5,5 @@ from pathlib import Path
 
 ROOT = str(Path(__file__).resolve().parents[2])
 if ROOT not in sys.path:
-    sys.path.insert(0, ROOT)
+    # Last: the package under test is the installed one, also in what other tests start.
+    sys.path.append(ROOT)

@@ -68,6 +68,7 @@ def test_other_threads_go_on_while_a_pipe_is_opened(name: str, size: int) -> Non
         with opening(pipe) as process:
             assert process.stdout is not None
             while pipe.unread():  # it has taken everything, and is opening still
+                assert process.poll() is None
                 time.sleep(0.001)
             for _ in range(50):
                 assert process.stdout.readline().startswith("turn")
