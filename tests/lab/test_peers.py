@@ -73,8 +73,8 @@ def test_every_byte_of_a_tcp_transfer(link: Link, record: Record, logs: Path) ->
     in_all = sum(packet.origlen for packet in packets)
     assert in_all == counted["received_bytes"] + counted["sent_bytes"] > 100_000_000
 
-    missing = "tcp.analysis.lost_segment or tcp.analysis.ack_lost_segment"
-    assert tshark_fields(path, "frame.number", only=missing) == []
+    # Not tcp.analysis.lost_segment: that is also what a busy veth dropped before it got here, and
+    # the order in which two processors delivered. A hole in the bytes is what must not be.
     rows = tshark_fields(path, "tcp.stream", "tcp.seq", "tcp.len", only=f"ip.dst == {address}")
     segments: dict[str, list[tuple[int, int]]] = {}
     for stream, sequence, length in rows:
