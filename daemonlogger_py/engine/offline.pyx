@@ -48,7 +48,8 @@ from daemonlogger_py.savefile.records cimport (
 
 from daemonlogger_py.engine.protocol import Counters
 from daemonlogger_py.errors import SourceError
-from daemonlogger_py.savefile.pcapng import PREFIX_BYTES, time_resolution, wants_more
+from daemonlogger_py.savefile.pcapng import PREFIX_BYTES as _PREFIX_BYTES
+from daemonlogger_py.savefile.pcapng import time_resolution, wants_more
 from daemonlogger_py.savefile.records import parse_file_header
 
 cdef extern from "Python.h":
@@ -245,7 +246,7 @@ cdef class FileSource:
             # The first interface is waited for, as libpcap does; a further one may never come.
             if wanted == "if there" and wait_readable(self.stream.fd, self.stream.wake_fd, 0) != 1:
                 break
-            block = self.read_block(PREFIX_BYTES - len(head))
+            block = self.read_block(_PREFIX_BYTES - len(head))
             if not block:
                 break
             head += block
