@@ -1,7 +1,7 @@
 """What no single option can know: options that need or exclude each other, files and directories.
 
-Looks, but opens nothing that could block and creates nothing; the filter file alone is read, since
-an empty one is an error. Interfaces are `record.interfaces`, the filter's grammar is libpcap's.
+Looks, but opens nothing and creates nothing. Interfaces are `record.interfaces`, the filter file
+is read once, by `record.session`, since it may be a pipe; the filter's grammar is libpcap's.
 """
 
 import os
@@ -9,7 +9,6 @@ import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from daemonlogger_py.config.filter_file import read_filter_file
 from daemonlogger_py.config.options import BY_LONG
 from daemonlogger_py.config.recorder import RecorderConfig
 from daemonlogger_py.errors import UsageError
@@ -60,11 +59,6 @@ def _check_combinations(config: RecorderConfig, given: Mapping[str, Given]) -> N
 def _check_paths(config: RecorderConfig, given: Mapping[str, Given]) -> None:
     if config.read not in (None, "-"):
         _require_readable(given["read"], str(config.read))
-    if config.filter_file is not None:
-        try:
-            read_filter_file(config.filter_file)
-        except UsageError as error:
-            raise UsageError(f"{given['filter-file'].label}: {error}") from error
     log_dir = given.get("log-dir", Given(BY_LONG["log-dir"].label, config.log_dir, config.log_dir))
     _require_writable_directory(log_dir, config.log_dir)
     if config.archive is not None:

@@ -4,6 +4,8 @@ Reads and cleans; whether the result compiles is libpcap's to say. The recorder 
 SIGHUP, so it may fail at any time and then leaves nothing behind.
 """
 
+import os
+
 from daemonlogger_py.errors import UsageError
 
 # libpcap's own programs stop at 4096 instructions; a file past this is the wrong file, and
@@ -11,15 +13,19 @@ from daemonlogger_py.errors import UsageError
 MAX_BYTES = 1 << 20
 
 
-def read_filter_file(path: str) -> str:
+def read_filter_file(path: str, *, wait: bool = True) -> str:
     """Return the filter in the file `path`, on one line, without comments (# to the line's end).
 
-    Raises UsageError when the file is missing, unreadable, too large, not text, or holds no
-    filter once comments and blank lines are gone.
+    A pipe is waited for unless `wait` is false. Raises UsageError when the file is missing,
+    unreadable, too large, not text, or holds no filter once comments and blank lines are gone.
     """
+
+    def opener(name: str, flags: int) -> int:
+        return os.open(name, flags if wait else flags | os.O_NONBLOCK)
+
     try:
-        with open(path, "rb") as file:
-            raw = file.read(MAX_BYTES + 1)
+        with open(path, "rb", opener=opener) as file:
+            raw = file.read(MAX_BYTES + 1) or b""
     except OSError as error:
         raise UsageError(f"filter file {path!r}: {error.strerror}") from error
     if len(raw) > MAX_BYTES:

@@ -12,7 +12,7 @@ MAX_SECONDS = 36_500 * 86_400  # a century: past any use, well inside what a cal
 
 _SIZE_SHIFT = {"": 0, "k": 10, "m": 20, "g": 30, "t": 40}
 _UNIT_SECONDS = {"": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
-_UNIT_NAMES = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+UNIT_NAMES = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 # ASCII alone: int() would take any script's digits, and no one writes those on purpose here.
 _SIZE = re.compile(r"([0-9]+)([kmgt]?)", re.ASCII | re.IGNORECASE)
@@ -83,7 +83,7 @@ def parse_duration(text: str, units: str) -> tuple[int, str]:
         count = _integer(match[1])
         if 1 <= count <= MAX_SECONDS // _UNIT_SECONDS[match[2]]:
             return count, match[2] or "s"
-    suffixes = ", ".join(f"N{letter} {_UNIT_NAMES[letter]}" for letter in units)
+    suffixes = ", ".join(f"N{letter} {UNIT_NAMES[letter]}" for letter in units)
     raise _refusal(text, f"N seconds, or {suffixes}; N is 1 or more, the whole at most 100 years")
 
 

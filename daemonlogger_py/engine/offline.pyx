@@ -46,6 +46,7 @@ from daemonlogger_py.savefile.records cimport (
     timestamp_ns,
 )
 
+from daemonlogger_py.engine.protocol import NEVER_NS as _NEVER_NS
 from daemonlogger_py.engine.protocol import Counters
 from daemonlogger_py.errors import SourceError
 from daemonlogger_py.savefile.pcapng import PREFIX_BYTES as _PREFIX_BYTES
@@ -74,7 +75,7 @@ cdef enum:
     RECORDS_BETWEEN_LOOKS = 4096
     SEEK_CUR = 1
 
-cdef uint64_t NEVER_NS = (<uint64_t>1 << 63) - 1
+cdef uint64_t NEVER_NS = _NEVER_NS
 
 
 cdef struct Budget:

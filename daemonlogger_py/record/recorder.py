@@ -437,7 +437,8 @@ class Recorder:
     def _hang_up(self) -> None:
         if self._config.filter_file is not None:
             try:
-                self._source.refilter(read_filter_file(self._config.filter_file))
+                text = read_filter_file(self._config.filter_file, wait=False)
+                self._source.refilter(text)
             except UsageError as error:
                 self._tell("filter_kept", f"[!] {error}; the filter stays as it was")
             else:

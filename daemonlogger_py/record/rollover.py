@@ -12,11 +12,12 @@ skipped falls on the moment of the change, an hour that comes twice is begun twi
 import time
 from typing import Literal
 
+from daemonlogger_py.config.units import unit_seconds
+
 NS_PER_SECOND = 1_000_000_000
 # Clocks are set back a little all the time, and packets of a merged savefile jump: up to this much
 # before the boundary just passed, the file at hand is kept.
 _JITTER_NS = 5 * NS_PER_SECOND
-_UNIT_S = {"m": 60, "h": 3600, "d": 86400}
 
 
 class RollGrid:
@@ -29,7 +30,7 @@ class RollGrid:
     def __init__(self, count: int, unit: Literal["s", "m", "h", "d"], start_ns: int) -> None:
         if count < 1:
             raise ValueError(f"roll-over every {count}{unit}: accepted is 1 and more")
-        unit_s = _UNIT_S.get(unit, 1)
+        unit_s = unit_seconds(unit)
         self.period_ns = count * unit_s * NS_PER_SECOND
         self._period_s = count * unit_s
         self._start_ns = start_ns

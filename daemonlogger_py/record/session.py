@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from daemonlogger_py import __version__
 from daemonlogger_py.config.filter_file import read_filter_file
+from daemonlogger_py.config.options import BY_LONG
 from daemonlogger_py.config.recorder import RecorderConfig
+from daemonlogger_py.config.units import UNIT_NAMES
 from daemonlogger_py.engine.protocol import Source
 from daemonlogger_py.errors import DaemonloggerError, SourceError, UsageError
 from daemonlogger_py.record.buffers import BufferPool
@@ -42,7 +44,6 @@ LEAST_ROLL_BYTES = 64 * 1024
 CLOCK_SET_BACK_S = 366 * 86400
 # What an ending recording gives the walk over an old savefile.
 RECOVERY_END_S = 5.0
-_UNIT_NAMES = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
 class _Opened(NamedTuple):
@@ -186,9 +187,7 @@ def _limits(config: RecorderConfig) -> "Limits":
 @contextmanager
 def _open(config: RecorderConfig, wake_fd: int, tell: Tell) -> Iterator[_Opened]:
     with ExitStack() as stack:
-        filter_text = config.filter
-        if config.filter_file is not None:
-            filter_text = read_filter_file(config.filter_file)
+        filter_text = _filter_text(config)
         naming = Naming(config.prefix)
         log_dir = printable(config.log_dir)
         dir_fd = _open_log_dir(config)
@@ -206,6 +205,15 @@ def _open(config: RecorderConfig, wake_fd: int, tell: Tell) -> Iterator[_Opened]
             config = replace(config, interface=interface.interface)
         stack.callback(source.close)
         yield _Opened(config, log_dir, naming, dir_fd, keeper, newest, source, filter_text)
+
+
+def _filter_text(config: RecorderConfig) -> str:
+    if config.filter_file is None:
+        return config.filter
+    try:
+        return read_filter_file(config.filter_file)
+    except UsageError as error:
+        raise UsageError(f"{BY_LONG['filter-file'].label}: {error}") from error
 
 
 def _newest(config: RecorderConfig, dir_fd: int, naming: Naming) -> "list[SavefileName]":
@@ -370,7 +378,7 @@ def _roll_time_line(config: RecorderConfig) -> str:
     boundary_ns = RollGrid(roll_time.count, roll_time.unit, now_ns).after(now_ns)
     at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(boundary_ns // 1_000_000_000))
     first = "" if config.read is not None else f", first at {at}"
-    return f"Rollover configured for {roll_time.count} {_UNIT_NAMES[roll_time.unit]}{first}"
+    return f"Rollover configured for {roll_time.count} {UNIT_NAMES[roll_time.unit]}{first}"
 
 
 def _limit_lines(config: RecorderConfig) -> Iterator[str]:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from daemonlogger_py.engine.buffer import Buffer
 from daemonlogger_py.errors import DaemonloggerError, StorageError
 from daemonlogger_py.record.buffers import BufferPool
+from daemonlogger_py.record.cache import CacheRelease
 from daemonlogger_py.record.messages import Tell
 from daemonlogger_py.record.openfile import BLOCK_BYTES, OpenSavefile
 from daemonlogger_py.savefile.names import Naming, SavefileName
@@ -100,6 +101,7 @@ class Writer:
         self._direct = direct
         self._orders: SimpleQueue[_Roll | _Write | _Say | _Tick | None] = SimpleQueue()
         self._current: OpenSavefile | None = None
+        self._cache = CacheRelease(dir_fd)
         self._shift = 0  # orders' offsets less those in the savefile, after an early roll-over
         self._serials: dict[int, int] = {}
         self._ordered = 0  # writes, by the loop
@@ -118,6 +120,7 @@ class Writer:
 
     def start(self) -> None:
         """Start the thread."""
+        self._cache.start()
         self._thread.start()
 
     def roll(self, epoch: int) -> None:
@@ -168,6 +171,7 @@ class Writer:
                 self._seal(self._current)
             except OSError as error:
                 self._fail(error)
+        self._cache.close()
         if self._keeper is not None:
             self._keeper.close()
 
@@ -311,6 +315,8 @@ class Writer:
         savefile.packets += self._unwritten
         self.written_packets += self._unwritten
         self._unwritten = 0
+        if not savefile.direct:
+            self._cache.written(savefile.name.name, savefile.size_bytes)
 
     def _opened(self) -> OpenSavefile:
         if self._current is None:
@@ -391,6 +397,7 @@ class Writer:
         return True
 
     def _seal(self, savefile: OpenSavefile) -> None:
+        self._cache.written(savefile.name.name, savefile.size_bytes, sealed=True)
         status = savefile.close()
         if self._keeper is not None:
             self._keeper.sealed(savefile.name, status)

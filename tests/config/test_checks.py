@@ -63,8 +63,6 @@ def test_filter_words_exclude_filter_file(directories) -> None:
         ({"log-dir": "a.pcap"}, "-l/--log-dir 'a.pcap': not a directory; accepted: a directory"),
         ({"ring": True, "archive": "gone"}, "-a/--archive 'gone': No such file"),
         ({"ring": True, "archive": "a.pcap"}, "-a/--archive 'a.pcap': not a directory"),
-        ({"filter-file": "gone"}, "-f/--filter-file: filter file 'gone': No such file"),
-        ({"filter-file": "a.pcap"}, "-f/--filter-file: filter file 'a.pcap': holds no filter"),
     ],
 )
 def test_paths(directories, flags, message) -> None:
@@ -119,11 +117,9 @@ def test_savefile_not_readable(open_directories, request) -> None:
         resolve({"read": "a.pcap", "log-dir": "log"})
 
 
-def test_filter_file_not_readable(open_directories, request) -> None:
-    (open_directories / "filter.bpf").chmod(0)
-    request.getfixturevalue("as_nobody")
-    with pytest.raises(UsageError, match=r"-f/--filter-file: .*Permission denied"):
-        resolve({"filter-file": "filter.bpf"})
+def test_filter_file_may_be_a_pipe(directories) -> None:
+    os.mkfifo("pipe")
+    assert resolve({"filter-file": "pipe"}).filter_file == "pipe"  # must not be opened twice
 
 
 def test_max_bytes_against_roll_size(directories) -> None:

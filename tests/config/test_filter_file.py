@@ -1,6 +1,7 @@
 """What is left of a filter file, and which files are none."""
 
 import os
+import threading
 
 import pytest
 
@@ -63,6 +64,24 @@ def test_binary(filter_path: str) -> None:
 def test_endless() -> None:
     with pytest.raises(UsageError, match=f"larger than {MAX_BYTES}"):
         read_filter_file("/dev/zero")
+
+
+def test_pipe(filter_path: str) -> None:
+    os.mkfifo(filter_path)
+    writer = threading.Thread(target=write, args=(filter_path, b"udp # from a pipe\n"))
+    writer.start()
+    assert read_filter_file(filter_path) == "udp"
+    writer.join()
+
+
+def test_pipe_that_nobody_writes_is_not_waited_for_again(filter_path: str) -> None:
+    os.mkfifo(filter_path)
+    with pytest.raises(UsageError, match="holds no filter"):
+        read_filter_file(filter_path, wait=False)
+    writer = os.open(filter_path, os.O_RDWR)
+    with pytest.raises(UsageError, match="holds no filter"):
+        read_filter_file(filter_path, wait=False)
+    os.close(writer)
 
 
 def test_largest(filter_path: str) -> None:

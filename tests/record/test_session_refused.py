@@ -64,7 +64,11 @@ def test_filters(place: Place, capfd: pytest.CaptureFixture[str], tmp_path: Path
     path.write_text("port nosuchport")
     assert "nosuchport" in refused(place, capfd, filter_file=str(path))
     path.write_text("# nothing\n")
-    assert str(path) in refused(place, capfd, filter_file=str(path))
+    text = refused(place, capfd, filter_file=str(path))
+    assert text.startswith(f"-f/--filter-file: filter file '{path}': holds no filter")
+    path.unlink()
+    text = refused(place, capfd, filter_file=str(path))
+    assert text.startswith(f"-f/--filter-file: filter file '{path}': No such file")
     with pytest.raises(FilterError) as caught:
         place.run(filter="tcp and")
     assert caught.value.exit_status == 2
