@@ -247,7 +247,7 @@ cdef class FileSource:
             # The first interface is waited for, as libpcap does; a further one may never come.
             if wanted == "if there" and wait_readable(self.stream.fd, self.stream.wake_fd, 0) != 1:
                 break
-            block = self.read_block(_PREFIX_BYTES - len(head))
+            block = self.read_block(_PREFIX_BYTES)  # of a packet pipe, a short read loses the rest
             if not block:
                 break
             head += block
