@@ -4,6 +4,7 @@ Options come from the table in `config.options`; their values are judged in `con
 """
 
 import sys
+from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NoReturn
 
@@ -12,6 +13,9 @@ from daemonlogger_py.errors import UsageError
 
 if TYPE_CHECKING:
     import argparse
+
+    from daemonlogger_py.config.options import Option
+    from daemonlogger_py.config.resolve import Flag
 
 PROGRAM = "daemonlogger"
 SEE_HELP = f"see {PROGRAM} --help"
@@ -63,7 +67,13 @@ def build_parser() -> "argparse.ArgumentParser":
             )
         else:
             groups[option.group].add_argument(
-                *names, dest=option.long, help=text, metavar=option.metavar
+                *names,
+                dest=option.long,
+                help=text,
+                metavar=option.metavar,
+                action="append" if option.repeatable else "store",
+                nargs="?" if option.absent else None,
+                const=option.absent,
             )
     return parser
 
@@ -81,16 +91,18 @@ def in_getopt_order(argv: Sequence[str]) -> tuple[list[str], list[str]]:
 
     options: list[str] = []
     words: list[str] = []
-    rest = iter(argv)
-    for token in rest:
+    rest = deque(argv)
+    while rest:
+        token = rest.popleft()
         if token == "--":  # noqa: S105
             words.extend(rest)
-        elif token.startswith("--"):
+            break
+        if token.startswith("--"):
             name, equals, _ = token[2:].partition("=")
             if name not in BY_LONG:
                 raise UsageError(f"unknown option --{name}; {SEE_HELP}")
             if BY_LONG[name].metavar and not equals:
-                token = f"{token}={_next_value(name, rest)}"
+                token += _next_value(BY_LONG[name], rest)
             options.append(token)
         elif token.startswith("-") and token != "-":  # noqa: S105
             options.extend(_unbundled(token, rest))
@@ -99,7 +111,7 @@ def in_getopt_order(argv: Sequence[str]) -> tuple[list[str], list[str]]:
     return options, words
 
 
-def _unbundled(token: str, rest: Iterator[str]) -> Iterator[str]:
+def _unbundled(token: str, rest: deque[str]) -> Iterator[str]:
     from daemonlogger_py.config.options import BY_SHORT
 
     for at, letter in enumerate(token[1:], start=2):
@@ -107,19 +119,20 @@ def _unbundled(token: str, rest: Iterator[str]) -> Iterator[str]:
         if option is None:
             raise UsageError(f"unknown option -{letter}; {SEE_HELP}")
         if option.metavar is not None:
-            yield f"--{option.long}={token[at:] or _next_value(option.long, rest)}"
+            value = f"={token[at:]}" if token[at:] else _next_value(option, rest)
+            yield f"--{option.long}{value}"
             return
         yield f"--{option.long}"
 
 
-def _next_value(name: str, rest: Iterator[str]) -> str:
-    from daemonlogger_py.config.options import BY_LONG
-
-    value = next(rest, None)
-    if value is None:
-        option = BY_LONG[name]
+def _next_value(option: "Option", rest: deque[str]) -> str:
+    """What to append to an option whose value is not attached: = and the next argument."""
+    if option.absent is not None:
+        # The value may be left out: the next argument is a filter word unless it is a number.
+        return f"={rest.popleft()}" if rest and rest[0][:1].isdigit() else ""
+    if not rest:
         raise UsageError(f"{option.label}: {option.metavar} is missing; {SEE_HELP}")
-    return value
+    return f"={rest.popleft()}"
 
 
 def _command(argv: Sequence[str]) -> int:
@@ -141,12 +154,12 @@ def _command(argv: Sequence[str]) -> int:
     return _record(flags, words)
 
 
-def _record(flags: dict[str, str | bool], words: Sequence[str]) -> int:
+def _record(flags: "dict[str, Flag]", words: Sequence[str]) -> int:
     from daemonlogger_py.config.resolve import read_config_file, resolve
 
     file = read_config_file(str(flags["config"])) if "config" in flags else None
     config = resolve(flags, words, file)
-    if config.interface is not None:
+    if config.interface is not None and not config.wait_interface:
         from daemonlogger_py.record import interfaces
 
         interfaces.require(config.interface)

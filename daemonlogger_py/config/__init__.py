@@ -4,6 +4,7 @@
 ``units``        numbers as people write them: 2g, 90m, 15%
 ``resolve``      flags + words + TOML file -> RecorderConfig
 ``checks``       what no single option can know: options that need or exclude each other, disks
+``chroot``       where a path inside a chroot is, seen from outside
 ``filter_file``  the text of a BPF filter file
 ``recorder``     RecorderConfig, which is all the rest of the project sees
 

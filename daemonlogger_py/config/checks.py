@@ -49,6 +49,9 @@ def _check_combinations(config: RecorderConfig, given: Mapping[str, Given]) -> N
             raise UsageError(f"{item}: accepted only with -r/--ring")
         if option and option.live_only and config.read is not None:
             raise UsageError(f"{item}: accepted only for an interface, not with {given['read']}")
+        if option and option.savefiles_only and not config.savefiles:
+            raise UsageError(f"{item}: accepted with {given['tap']} only if there is --tee")
+    _check_tap(config, given)
     if config.max_bytes and config.roll_size_given and config.max_bytes < config.roll_size:
         raise UsageError(
             f"{given['max-bytes']}: less than {given['roll-size']}; accepted: at least one"
@@ -56,15 +59,38 @@ def _check_combinations(config: RecorderConfig, given: Mapping[str, Given]) -> N
         )
 
 
+def _check_tap(config: RecorderConfig, given: Mapping[str, Given]) -> None:
+    for name in ("tee", "pace"):
+        if name in given and not config.tap:
+            raise UsageError(f"{given[name]}: accepted only with -o/--tap")
+    if "pace" in given and config.read is None:
+        raise UsageError(f"{given['pace']}: accepted only with -R/--read")
+    if not config.tap:
+        return
+    if config.interface in (*config.tap, "any"):
+        raise UsageError(
+            f"{given['tap']} and {given['interface']}: the tap would feed on itself; accepted:"
+            " two interfaces"
+        )
+    if len(set(config.tap)) < len(config.tap):
+        raise UsageError(f"{given['tap']}: each interface is accepted once")
+
+
 def _check_paths(config: RecorderConfig, given: Mapping[str, Given]) -> None:
     if config.read not in (None, "-"):
         _require_readable(given["read"], str(config.read))
+    if config.chroot is not None:
+        _require_directory(given["chroot"], config.chroot, "a directory that exists")
+    if not config.savefiles:
+        return
     log_dir = given.get("log-dir", Given(BY_LONG["log-dir"].label, config.log_dir, config.log_dir))
-    _require_writable_directory(log_dir, config.log_dir)
+    log_path = config.outside(config.log_dir)
+    _require_writable_directory(log_dir, log_path)
     if config.archive is not None:
-        _require_writable_directory(given["archive"], config.archive)
+        archive_path = config.outside(config.archive)
+        _require_writable_directory(given["archive"], archive_path)
         # The same directory may be spelled in many ways; device and inode are one.
-        if os.path.samefile(config.archive, config.log_dir):
+        if os.path.samefile(archive_path, log_path):
             raise UsageError(
                 f"{given['archive']}: is the log directory; accepted: another directory"
             )
@@ -82,13 +108,17 @@ def _require_readable(item: Given, path: str) -> None:
 
 
 def _require_writable_directory(item: Given, path: str) -> None:
-    accepted = "accepted: a directory that exists and is writable"
+    accepted = "a directory that exists and is writable"
+    _require_directory(item, path, accepted)
+    # Reading as well: the ring lists the directory.
+    if not os.access(path, os.R_OK | os.W_OK | os.X_OK, effective_ids=True):
+        raise UsageError(f"{item}: not writable; accepted: {accepted}")
+
+
+def _require_directory(item: Given, path: str, accepted: str) -> None:
     try:
         mode = os.stat(path).st_mode
     except OSError as error:
-        raise UsageError(f"{item}: {error.strerror}; {accepted}") from error
+        raise UsageError(f"{item}: {error.strerror}; accepted: {accepted}") from error
     if not stat.S_ISDIR(mode):
-        raise UsageError(f"{item}: not a directory; {accepted}")
-    # Reading as well: the ring lists the directory.
-    if not os.access(path, os.R_OK | os.W_OK | os.X_OK, effective_ids=True):
-        raise UsageError(f"{item}: not writable; {accepted}")
+        raise UsageError(f"{item}: not a directory; accepted: {accepted}")

@@ -28,6 +28,7 @@ TSTAMP_TYPES = (
 NUMBER_TYPES = (int, str)
 DECIMAL_TYPES = (int, float, str)
 TEXT_TYPES = (str,)
+LIST_TYPES = (str, list)
 SWITCH_TYPES = (bool,)
 
 
@@ -38,6 +39,8 @@ class Option:
     long: str  # without the dashes
     short: str | None = None  # the letter
     metavar: str | None = None  # None: a switch, which takes no value
+    absent: str | None = None  # what it means without its value, where that may be left out
+    repeatable: bool = False  # may be given several times; a list in TOML
     parse: Callable[[str], object] = units.parse_name
     types: tuple[type, ...] = SWITCH_TYPES  # what TOML may hold for it
     default: str | None = None  # as a person would write it
@@ -47,6 +50,7 @@ class Option:
     command: bool = False  # does something else instead of recording; not a TOML key
     needs_ring: bool = False
     live_only: bool = False
+    savefiles_only: bool = False  # refused for a soft tap that writes none
 
     @property
     def label(self) -> str:
@@ -66,13 +70,22 @@ def parse_prefix(text: str) -> str:
     return text
 
 
+def parse_file_name(text: str) -> str:
+    """Accept the name of a file, without a directory."""
+    if not text.isprintable() or "/" in text or text in ("", ".", "..") or len(text) > 255:
+        raise ValueError(f"{text[:80]!r} is not accepted; accepted: a file name without slashes")
+    return text
+
+
 SOURCE = "Source"
 FILES = "Savefiles"
 ROLL = "Roll-over"
 RING = "Ring buffer"
 MEMORY = "Memory and disk"
+TAP = "Soft tap"
+SERVICE = "Service"
 MESSAGES = "Messages and configuration"
-GROUPS = (SOURCE, FILES, ROLL, RING, MEMORY, MESSAGES)
+GROUPS = (SOURCE, FILES, ROLL, RING, MEMORY, TAP, SERVICE, MESSAGES)
 
 OPTIONS: tuple[Option, ...] = (
     Option(
@@ -184,6 +197,15 @@ OPTIONS: tuple[Option, ...] = (
         live_only=True,
     ),
     Option(
+        long="wait-interface",
+        help="wait at the start for an interface that is missing or down",
+        man="Wait at the start for an interface that is missing or down, instead of failing. One"
+        " that goes away while recording is always waited for: this is said, and so is for how long"
+        " nothing was recorded.",
+        group=SOURCE,
+        live_only=True,
+    ),
+    Option(
         long="log-dir",
         short="l",
         metavar="DIR",
@@ -226,6 +248,7 @@ OPTIONS: tuple[Option, ...] = (
         " may use; a SIZE that is given and cannot fit is refused. A ring whose open savefile fills"
         " the volume alone rolls over early.",
         group=ROLL,
+        savefiles_only=True,
     ),
     Option(
         long="roll-time",
@@ -238,6 +261,7 @@ OPTIONS: tuple[Option, ...] = (
         " to the minute, the hour and the day of local time: -t 2h started at 13:38 rolls over at"
         " 15:00, then at 17:00. A savefile without packets is not rolled over; its end moves on.",
         group=ROLL,
+        savefiles_only=True,
     ),
     Option(
         long="roll-packets",
@@ -248,6 +272,7 @@ OPTIONS: tuple[Option, ...] = (
         man="Roll over after N packets. Size, time and packets may be combined: whichever comes"
         " first.",
         group=ROLL,
+        savefiles_only=True,
     ),
     Option(
         long="max-files",
@@ -259,6 +284,7 @@ OPTIONS: tuple[Option, ...] = (
         man="Without -r: write N files, then exit. With -r: at most N files exist, the one being"
         " written included.",
         group=RING,
+        savefiles_only=True,
     ),
     Option(
         long="ring",
@@ -268,6 +294,7 @@ OPTIONS: tuple[Option, ...] = (
         " needed and not one more. The limits may be combined: whichever bites first. They are"
         " held before each new file and on a timer. A full volume prunes the oldest as well.",
         group=RING,
+        savefiles_only=True,
     ),
     Option(
         long="max-percent",
@@ -280,6 +307,7 @@ OPTIONS: tuple[Option, ...] = (
         " or under PCT percent used; 1 to 100.",
         group=RING,
         needs_ring=True,
+        savefiles_only=True,
     ),
     Option(
         long="max-bytes",
@@ -291,6 +319,7 @@ OPTIONS: tuple[Option, ...] = (
         " hold at most SIZE bytes. It cannot be less than a -s that is given.",
         group=RING,
         needs_ring=True,
+        savefiles_only=True,
     ),
     Option(
         long="min-free",
@@ -301,6 +330,7 @@ OPTIONS: tuple[Option, ...] = (
         man="With -r: leave SIZE bytes, or PCT percent of the volume, free.",
         group=RING,
         needs_ring=True,
+        savefiles_only=True,
     ),
     Option(
         long="max-age",
@@ -312,6 +342,7 @@ OPTIONS: tuple[Option, ...] = (
         " are minutes, hours, days and weeks.",
         group=RING,
         needs_ring=True,
+        savefiles_only=True,
     ),
     Option(
         long="prune-run",
@@ -320,6 +351,7 @@ OPTIONS: tuple[Option, ...] = (
         man="Prune only savefiles that this run wrote, not those of earlier runs with the same"
         " prefix.",
         group=RING,
+        savefiles_only=True,
     ),
     Option(
         long="archive",
@@ -333,6 +365,7 @@ OPTIONS: tuple[Option, ...] = (
         " volume, the oldest savefile is deleted, and that is said.",
         group=RING,
         needs_ring=True,
+        savefiles_only=True,
     ),
     Option(
         long="buffer-memory",
@@ -344,6 +377,7 @@ OPTIONS: tuple[Option, ...] = (
         man="How many bytes may wait for the disk. They are allocated as needed. Only when all are"
         " in use are packets lost, and then they are counted and reported.",
         group=MEMORY,
+        savefiles_only=True,
     ),
     Option(
         long="direct",
@@ -351,6 +385,134 @@ OPTIONS: tuple[Option, ...] = (
         man="Write past the page cache (O_DIRECT). Where the file system refuses, this is said and"
         " writing is buffered.",
         group=MEMORY,
+        savefiles_only=True,
+    ),
+    Option(
+        long="tap",
+        short="o",
+        metavar="IFACE",
+        types=LIST_TYPES,
+        repeatable=True,
+        help="soft tap: send every accepted packet out of IFACE; no savefiles without --tee",
+        man="Soft tap: send every packet that the filter accepts out of the interface IFACE. It may"
+        " be given several times. No savefiles are written unless --tee is given. What is larger"
+        " than the interface's MTU is segmented by the kernel where that is possible; what could"
+        " not be sent is counted, by reason. A packet is sent as far as it was captured.",
+        group=TAP,
+    ),
+    Option(
+        long="tee",
+        help="with -o: record into savefiles as well",
+        man="With -o: record into savefiles as well.",
+        group=TAP,
+    ),
+    Option(
+        long="pace",
+        metavar="FACTOR",
+        parse=units.parse_factor,
+        types=DECIMAL_TYPES,
+        absent="1",
+        help="with -R and -o: keep the recorded timing, FACTOR times as fast",
+        man="With -R and -o: send packets with the timing they were recorded with, or FACTOR times"
+        " as fast; without it, as fast as possible.",
+        group=TAP,
+    ),
+    Option(
+        long="daemon",
+        short="d",
+        help="detach once recording has begun; messages go to syslog",
+        man="Detach and go on in the background; messages go to syslog, facility daemon. What is"
+        " wrong is said before that, with the exit status: the command returns when recording has"
+        " begun.",
+        group=SERVICE,
+    ),
+    Option(
+        long="pidfile",
+        short="p",
+        metavar="NAME",
+        parse=parse_file_name,
+        types=TEXT_TYPES,
+        default="daemonlogger.pid",
+        help="the name of the PID file, which is written with -d, or when named",
+        man="The name of the PID file. It is written with -d, and without it when -p or -P is"
+        " given. It is locked: a second instance is refused. At the"
+        " end it is removed, or emptied where the user that records may not remove it.",
+        group=SERVICE,
+    ),
+    Option(
+        long="pid-dir",
+        short="P",
+        metavar="DIR",
+        types=TEXT_TYPES,
+        default="/run",
+        help="the directory of the PID file",
+        man="The directory of the PID file.",
+        group=SERVICE,
+    ),
+    Option(
+        long="user",
+        short="u",
+        metavar="USER",
+        types=NUMBER_TYPES,
+        help="run as USER once everything is open; -u alone takes its groups as well",
+        man="Run as USER, a name or a number, once everything is open. Without -g, with the login"
+        " group of USER and its supplementary groups.",
+        group=SERVICE,
+    ),
+    Option(
+        long="group",
+        short="g",
+        metavar="GROUP",
+        types=NUMBER_TYPES,
+        help="run as GROUP once everything is open, without any other group",
+        man="Run as GROUP, a name or a number, once everything is open, without any other group.",
+        group=SERVICE,
+    ),
+    Option(
+        long="chroot",
+        short="T",
+        metavar="DIR",
+        types=TEXT_TYPES,
+        help="change the root directory to DIR once everything is open; -l and -a are inside it",
+        man="Change the root directory to DIR once everything is open. The directories of -l and"
+        " -a, and the filter file when SIGHUP has it read again, are looked for inside DIR.",
+        group=SERVICE,
+    ),
+    Option(
+        long="sandbox",
+        metavar="on|off",
+        parse=partial(units.parse_choice, choices=("on", "off")),
+        types=TEXT_TYPES,
+        default="on, once privileges are dropped",
+        help="have the kernel confine the recorder to its own files (Landlock)",
+        man="Whether the kernel confines the recorder to its own directories and sockets"
+        " (Landlock). It is on once privileges are dropped; a kernel that cannot do it is"
+        " reported, and is an error where it is asked for.",
+        group=SERVICE,
+    ),
+    Option(
+        long="on-roll",
+        metavar="CMD",
+        types=TEXT_TYPES,
+        help="run CMD after every sealed savefile, the last one too",
+        man="Run CMD after every savefile that is complete, the last one too. CMD is split into"
+        " words as a shell would, but no shell runs it. Its environment tells DAEMONLOGGER_FILE,"
+        " DAEMONLOGGER_FIRST and DAEMONLOGGER_LAST (times of packets, seconds since 1970),"
+        " DAEMONLOGGER_PACKETS, DAEMONLOGGER_BYTES, DAEMONLOGGER_DROPS, DAEMONLOGGER_INTERFACE and"
+        " DAEMONLOGGER_WHY. It runs as the user that records, at most 4 at once and each for at"
+        " most five minutes; its failure is reported and stops nothing.",
+        group=SERVICE,
+        savefiles_only=True,
+    ),
+    Option(
+        long="metrics",
+        metavar="[ADDR:]PORT",
+        parse=units.parse_endpoint,
+        types=NUMBER_TYPES,
+        help="serve Prometheus metrics there; on loopback unless ADDR is given",
+        man="Serve metrics for Prometheus at http://ADDR:PORT/metrics; ADDR is 127.0.0.1 unless"
+        " given, an IPv6 address stands in brackets.",
+        group=SERVICE,
     ),
     Option(
         long="stats-interval",

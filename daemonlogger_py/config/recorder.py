@@ -5,10 +5,15 @@ The field names are the long option names with ``_`` for ``-``; units are in the
 the name does not hold them.
 """
 
+import os
 from dataclasses import dataclass
 from typing import Literal
 
+from daemonlogger_py.config.chroot import inside
 from daemonlogger_py.config.units import unit_seconds
+
+PID_FILE = "daemonlogger.pid"
+PID_DIR = "/run"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,5 +63,34 @@ class RecorderConfig:
     direction: Literal["in", "out", "inout"] = "inout"
     immediate: bool = False
     direct: bool = False
+    wait_interface: bool = False
+    tap: tuple[str, ...] = ()  # interfaces to send out of
+    tee: bool = False
+    pace: float | None = None  # times as fast as recorded; None: as fast as possible
+    daemon: bool = False
+    pidfile: str | None = None  # a file name; None: PID_FILE, if there is to be one
+    pid_dir: str | None = None  # None: PID_DIR
+    user: str | None = None
+    group: str | None = None
+    chroot: str | None = None
+    sandbox: bool | None = None  # None: once privileges are dropped
+    on_roll: str | None = None
+    metrics: tuple[str, int] | None = None  # numeric address and TCP port
     stats_interval: float | None = None  # seconds
     log_format: Literal["text", "json"] = "text"
+
+    @property
+    def savefiles(self) -> bool:
+        """Whether it writes any: a soft tap alone does not."""
+        return not self.tap or self.tee
+
+    @property
+    def pid_path(self) -> str | None:
+        """Path of the PID file; None: there is to be none."""
+        if not self.daemon and self.pidfile is None and self.pid_dir is None:
+            return None
+        return os.path.join(self.pid_dir or PID_DIR, self.pidfile or PID_FILE)
+
+    def outside(self, path: str) -> str:
+        """Where `path` is before the root directory is changed. Raises UsageError, see `inside`."""
+        return inside(self.chroot, path)

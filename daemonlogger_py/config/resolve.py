@@ -9,11 +9,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from daemonlogger_py.config.checks import Given, check
-from daemonlogger_py.config.options import BY_LONG, NUMBER_TYPES, SWITCH_TYPES, TEXT_TYPES, Option
+from daemonlogger_py.config.options import (
+    BY_LONG,
+    LIST_TYPES,
+    NUMBER_TYPES,
+    SWITCH_TYPES,
+    TEXT_TYPES,
+    Option,
+)
 from daemonlogger_py.config.recorder import RecorderConfig, RollTime
 from daemonlogger_py.errors import UsageError
 
 FILTER_KEY = "filter"
+Flag = str | bool | list[str]
 KEYS = frozenset(option.long for option in BY_LONG.values() if not option.command) | {FILTER_KEY}
 
 # Two ways to say the same thing: within one place they contradict each other, but a flag is
@@ -43,13 +51,13 @@ def read_config_file(path: str) -> ConfigFile:
 
 
 def resolve(
-    flags: Mapping[str, str | bool], words: Sequence[str] = (), file: ConfigFile | None = None
+    flags: Mapping[str, Flag], words: Sequence[str] = (), file: ConfigFile | None = None
 ) -> RecorderConfig:
     """Return what is asked for, validated: flags (by long name) win over `file`.
 
-    A switch in `flags` is True; every other value is the text the user wrote. `words` are the
-    filter words. Raises UsageError naming the option, or the file and its key, the value, and what
-    is accepted.
+    A switch in `flags` is True; every other value is the text the user wrote, or a list of them
+    for what may be given several times. `words` are the filter words. Raises UsageError naming the
+    option, or the file and its key, the value, and what is accepted.
     """
     given = _from_file(file) if file else {}
     from_flags = _from_flags(flags, words)
@@ -63,13 +71,12 @@ def resolve(
     return config
 
 
-def _from_flags(flags: Mapping[str, str | bool], words: Sequence[str]) -> dict[str, Given]:
+def _from_flags(flags: Mapping[str, Flag], words: Sequence[str]) -> dict[str, Given]:
     given = {}
     for name, raw in flags.items():
         option = BY_LONG[name]
         if not option.command:
-            value = raw if isinstance(raw, bool) else _parsed(option, option.label, raw)
-            given[name] = Given(option.label, str(raw), value)
+            given[name] = _given(option, option.label, raw)
     text = " ".join(words).strip()
     if text:
         given[FILTER_KEY] = Given("filter", text, text)
@@ -94,16 +101,31 @@ def _from_file(file: ConfigFile) -> dict[str, Given]:
             continue
         option = BY_LONG[key]
         _require_type(label, raw, option.types)
-        value = raw if option.metavar is None else _parsed(option, label, str(raw))
-        if value is not False:  # a switch that is off is as good as not there
-            given[key] = Given(label, str(raw), value)
+        if raw is not False:  # a switch that is off is as good as not there
+            given[key] = _given(option, label, raw)
     return given
+
+
+def _given(option: Option, label: str, raw: object) -> Given:
+    if option.metavar is None:
+        return Given(label, str(raw), raw)
+    if not option.repeatable:
+        return Given(label, str(raw), _parsed(option, label, str(raw)))
+    several = []
+    for item in raw if isinstance(raw, list) else [raw]:
+        _require_type(label, item, TEXT_TYPES)
+        several.append(str(item))
+    return Given(label, " ".join(several), tuple(_parsed(option, label, item) for item in several))
 
 
 def _require_type(label: str, raw: object, types: tuple[type, ...]) -> None:
     # type() and not isinstance(): true is an int to Python, and "count = true" a mistake to us.
     if type(raw) not in types:
-        names: dict[tuple[type, ...], str] = {SWITCH_TYPES: "true or false", TEXT_TYPES: "a string"}
+        names: dict[tuple[type, ...], str] = {
+            SWITCH_TYPES: "true or false",
+            TEXT_TYPES: "a string",
+            LIST_TYPES: "a string or a list of strings",
+        }
         accepted = names.get(types)
         if accepted is None:
             accepted = "a whole number or a string" if types == NUMBER_TYPES else "a number"
@@ -128,5 +150,7 @@ def _fields(given: Mapping[str, Given]) -> dict[str, Any]:
         fields["min_free_percent"] = min_free
     elif min_free is not None:
         fields["min_free_bytes"] = min_free
+    if "sandbox" in fields:
+        fields["sandbox"] = fields["sandbox"] == "on"
     fields["roll_size_given"] = "roll_size" in fields
     return fields

@@ -89,20 +89,20 @@ WRONG = [
     ("--config type.toml", ["type.toml: count", "True", "a whole number"]),
     ("--config gone.toml --check", ["--config", "'gone.toml'"]),
     ("-i nosuch0 --check", ["-i/--interface", "'nosuch0'"]),
-    ("-d -i lo", ["unknown option -d", "--help"]),
-    ("-u nobody", ["unknown option -u", "--help"]),
-    ("-g nogroup", ["unknown option -g", "--help"]),
-    ("-T old", ["unknown option -T", "--help"]),
-    ("-o lo", ["unknown option -o", "--help"]),
-    ("-p a.pid", ["unknown option -p", "--help"]),
-    ("-P old", ["unknown option -P", "--help"]),
-    *[
-        (f"--{name}", [f"unknown option --{name}", "--help"])
-        for name in (
-            "tee", "pace", "metrics", "on-roll", "daemon", "user", "group", "chroot", "tap",
-            "pidfile", "pid-dir", "wait-interface", "sandbox",
-        )
-    ],
+    ("--tee", ["--tee", "only with -o/--tap"]),
+    ("-o lo -i lo", ["-o/--tap 'lo'", "-i/--interface 'lo'", "feed on itself"]),
+    ("-o lo -i any", ["-o/--tap 'lo'", "-i/--interface 'any'", "feed on itself"]),
+    ("-o lo -r", ["-r/--ring", "-o/--tap 'lo'", "--tee"]),
+    ("-R a.pcap -o lo --pace 0", ["--pace", "'0'", "0.001 to 1000"]),
+    ("-o lo --pace", ["--pace", "only with -R/--read"]),
+    ("--metrics here", ["--metrics", "'here'", "ADDR:PORT"]),
+    ("--metrics 0", ["--metrics", "'0'", "PORT"]),
+    ("--sandbox maybe", ["--sandbox", "'maybe'", "on or off"]),
+    ("-p a/b", ["-p/--pidfile", "'a/b'", "without slashes"]),
+    ("-T gone", ["-T/--chroot", "'gone'", "No such file"]),
+    ("-R a.pcap --wait-interface", ["--wait-interface", "only for an interface"]),
+    ("-u nosuchuser -R a.pcap", ["-u/--user", "'nosuchuser'", "no such user"]),
+    ("-g nosuchgroup -R a.pcap", ["-g/--group", "'nosuchgroup'", "no such group"]),
 ]  # fmt: skip
 
 

@@ -18,6 +18,14 @@ VALUES = {
     "tstamp-type": "host",
     "direction": "in",
 }
+SAVEFILES = {
+    "roll-size": "1m",
+    "roll-time": "60",
+    "roll-packets": "5",
+    "max-files": "5",
+    "buffer-memory": "1m",
+    "on-roll": "true",
+}
 
 
 @pytest.mark.parametrize("option", [o for o in OPTIONS if o.needs_ring], ids=lambda o: o.long)
@@ -40,7 +48,7 @@ def test_which_options_need_what() -> None:
         "max-percent", "max-bytes", "min-free", "max-age", "archive",
     }  # fmt: skip
     assert {o.long for o in OPTIONS if o.live_only} == {
-        "buffer-size", "tstamp-type", "no-promiscuous", "direction", "immediate",
+        "buffer-size", "tstamp-type", "no-promiscuous", "direction", "immediate", "wait-interface",
     }  # fmt: skip
 
 
@@ -128,3 +136,40 @@ def test_max_bytes_against_roll_size(directories) -> None:
     assert resolve({**flags, "roll-size": "1m"}).roll_size == 1 << 20
     with pytest.raises(UsageError, match="--max-bytes '1m': less than -s/--roll-size '2m'"):
         resolve({**flags, "roll-size": "2m"})
+
+
+@pytest.mark.parametrize("option", [o for o in OPTIONS if o.savefiles_only], ids=lambda o: o.long)
+def test_a_tap_alone_writes_no_savefiles(directories, option) -> None:
+    value = {**VALUES, **SAVEFILES}.get(option.long, True)
+    flags = {"tap": ["eth1"], option.long: value, **({"ring": True} if option.needs_ring else {})}
+    with pytest.raises(UsageError, match="accepted with -o/--tap 'eth1' only if there is --tee"):
+        resolve(flags)
+    assert resolve({**flags, "tee": True}).tee
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ({"tee": True}, "--tee: accepted only with -o/--tap"),
+        ({"pace": "1", "read": "a.pcap"}, "--pace '1': accepted only with -o/--tap"),
+        ({"pace": "1", "tap": ["eth1"]}, "--pace '1': accepted only with -R/--read"),
+        ({"tap": ["eth1"], "interface": "eth1"}, "-o/--tap 'eth1' and -i/--interface 'eth1': the"),
+        ({"tap": ["eth1"], "interface": "any"}, "-o/--tap 'eth1' and -i/--interface 'any': the"),
+        ({"tap": ["eth1", "eth1"]}, "-o/--tap 'eth1 eth1': each interface is accepted once"),
+        ({"chroot": "gone"}, "-T/--chroot 'gone': No such file or directory; accepted: a dir"),
+        ({"chroot": "a.pcap"}, "-T/--chroot 'a.pcap': not a directory; accepted: a directory"),
+        ({"chroot": "log", "log-dir": "log"}, "-l/--log-dir 'log': No such file or directory"),
+    ],
+)
+def test_tap_and_service(directories, flags, message) -> None:
+    with pytest.raises(UsageError, match=message):
+        resolve(flags)
+
+
+def test_a_tap_alone_needs_no_log_directory(directories) -> None:
+    assert resolve({"tap": ["eth1"], "log-dir": "gone"}).log_dir == "gone"
+
+
+def test_directories_are_inside_the_chroot(directories) -> None:
+    os.mkdir("log/savefiles")
+    assert resolve({"chroot": "log", "log-dir": "/savefiles"}).chroot == "log"

@@ -11,7 +11,7 @@ from daemonlogger_py.config.resolve import KEYS, ConfigFile, read_config_file, r
 from daemonlogger_py.errors import UsageError
 
 # Every option that is not a command: as a flag, as TOML, and the fields it sets.
-LIVE: list[tuple[str, str | bool, Any, dict[str, Any]]] = [
+LIVE: list[tuple[str, str | bool | list[str], Any, dict[str, Any]]] = [
     ("interface", "eth0", "eth0", {"interface": "eth0"}),
     ("filter-file", "filter.bpf", "filter.bpf", {"filter_file": "filter.bpf"}),
     ("snaplen", "262144", 262144, {"snaplen": 262144}),
@@ -38,6 +38,17 @@ LIVE: list[tuple[str, str | bool, Any, dict[str, Any]]] = [
     ("archive", "old", "old", {"archive": "old"}),
     ("buffer-memory", "1m", 1 << 20, {"buffer_memory": 1 << 20}),
     ("direct", True, True, {"direct": True}),
+    ("wait-interface", True, True, {"wait_interface": True}),
+    ("tap", ["eth1", "eth2"], ["eth1", "eth2"], {"tap": ("eth1", "eth2")}),
+    ("daemon", True, True, {"daemon": True}),
+    ("pidfile", "a.pid", "a.pid", {"pidfile": "a.pid"}),
+    ("pid-dir", "old", "old", {"pid_dir": "old"}),
+    ("user", "nobody", "nobody", {"user": "nobody"}),
+    ("group", "100", 100, {"group": "100"}),
+    ("chroot", ".", ".", {"chroot": "."}),
+    ("sandbox", "off", "off", {"sandbox": False}),
+    ("on-roll", "touch x", "touch x", {"on_roll": "touch x"}),
+    ("metrics", "9100", 9100, {"metrics": ("127.0.0.1", 9100)}),
     ("stats-interval", "0.5", 0.5, {"stats_interval": 0.5}),
     ("log-format", "json", "json", {"log_format": "json"}),
 ]
@@ -57,7 +68,7 @@ def test_flag_and_toml_mean_the_same(directories, name, flag, toml, fields) -> N
 
 
 def test_the_table_above_and_here_name_the_same_options() -> None:
-    tested = {*IDS, "read", "filter"}
+    tested = {*IDS, "read", "filter", "tee", "pace"}
     assert tested == KEYS
     assert {option.long for option in OPTIONS if option.command} == {
         "config", "list-interfaces", "check", "help", "version",
@@ -65,7 +76,8 @@ def test_the_table_above_and_here_name_the_same_options() -> None:
 
 
 def test_every_field_is_reached_by_some_option() -> None:
-    reached = {field for row in LIVE for field in row[3]} | {"read", "filter", "min_free_bytes"}
+    others = {"read", "filter", "min_free_bytes", "tee", "pace"}
+    reached = others | {field for row in LIVE for field in row[3]}
     assert reached == {field.name for field in dataclasses.fields(RecorderConfig)}
 
 
@@ -162,3 +174,19 @@ def test_config_file_missing_or_directory(directories) -> None:
         read_config_file("gone.toml")
     with pytest.raises(UsageError, match="--config 'log': Is a directory"):
         read_config_file("log")
+
+
+def test_options_of_a_tap(directories) -> None:
+    flags: dict[str, Any] = {"read": "a.pcap", "tap": ["eth1"], "tee": True, "pace": "2.5"}
+    expected = RecorderConfig(read="a.pcap", tap=("eth1",), tee=True, pace=2.5)
+    assert resolve(flags) == expected
+    table = {"read": "a.pcap", "tap": "eth1", "tee": True, "pace": 2.5}
+    assert resolve({}, (), ConfigFile("f.toml", table)) == expected
+    assert expected.savefiles
+    assert not dataclasses.replace(expected, tee=False).savefiles
+
+
+@pytest.mark.parametrize("taps", [["eth1", 2], [["eth1"]], 7, True])
+def test_taps_that_are_no_names(directories, taps) -> None:
+    with pytest.raises(UsageError, match=r"f.toml: tap: .* is not accepted; accepted: a string"):
+        resolve({}, (), ConfigFile("f.toml", {"tap": taps}))
