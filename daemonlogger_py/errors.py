@@ -3,6 +3,7 @@
     DaemonloggerError          1  (never raised itself)
     +-- UsageError             2  the command line, the configuration file or the filter is wrong
     |   +-- FilterError        2  libpcap does not compile the filter
+    +-- PrivilegeError         2  privileges cannot be given up as asked
     +-- SourceError            1  an interface or a savefile cannot be opened, or failed while read
     +-- StorageError           1  the log directory or its volume failed while recording
 
@@ -26,6 +27,12 @@ class UsageError(DaemonloggerError):
 
 class FilterError(UsageError):
     """The filter does not compile; the message holds libpcap's words and the filter."""
+
+
+class PrivilegeError(DaemonloggerError):
+    """Privileges cannot be given up as asked; nothing was recorded yet."""
+
+    exit_status = 2
 
 
 class SourceError(DaemonloggerError):

@@ -6,12 +6,17 @@ import os
 import re
 import select
 import threading
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from daemonlogger_py.record import messages
-from daemonlogger_py.record.messages import Messages, printable
+from daemonlogger_py.record.messages import ERROR, INFO, WARNING, Messages, printable
+from daemonlogger_py.service.syslog import Syslog
+
+from ..service.receiver import Receiver
 
 # Of the pipe, so that few messages fill it.
 PIPE_BYTES = 4096
@@ -281,3 +286,148 @@ def test_reader_that_is_busy_gets_everything_later() -> None:
     os.close(write_fd)
 
     assert got.decode().splitlines() == lines
+
+
+class Log:
+    """Keeps the entries that it is given."""
+
+    def __init__(self) -> None:
+        self.entries: list[tuple[int, str]] = []
+        self.times_s: list[float] = []
+
+    def log(self, severity: int, line: str, time_s: float, /) -> None:
+        self.entries.append((severity, line))
+        self.times_s.append(time_s)
+
+
+def test_log_gets_one_entry_a_line() -> None:
+    log = Log()
+    told = Messages(log=log)
+    told.tell("setting", "[-] Ringbuffer active")
+    told.tell("banner", "\n-*> DaemonLogger <*-\nVersion 1\n", version="1")
+    told.tell("prune", "[!] Ringbuffer: deleting \x1b[2J", path="x")
+    told.tell("unmet", "[!] 3 files\nand more of it")
+    told.tell("error", "t.1: No space left on device", exit_status=1)
+    told.tell("empty", "\n \n")
+    told.close()
+
+    assert log.entries == [
+        (INFO, "[-] Ringbuffer active"),
+        (INFO, "-*> DaemonLogger <*-"),
+        (INFO, "Version 1"),
+        (WARNING, "[!] Ringbuffer: deleting \\x1b[2J"),
+        (WARNING, "[!] 3 files"),
+        (WARNING, "and more of it"),
+        (ERROR, "t.1: No space left on device"),
+    ]
+
+
+def test_log_gets_json_whole() -> None:
+    log = Log()
+    told = Messages(log_format="json", log=log)
+    told.tell("banner", "\n-*> DaemonLogger <*-\nVersion 1\n", version="1")
+    told.tell("prune", "[!] Ringbuffer: deleting t.1", path="t.1")
+    told.tell("error", "no", exit_status=1)
+    told.close()
+
+    assert [severity for severity, _ in log.entries] == [INFO, WARNING, ERROR]
+    records = [json.loads(line) for _, line in log.entries]
+    assert records[0]["message"] == "-*> DaemonLogger <*-\nVersion 1"
+    assert records[1]["path"] == "t.1"
+    assert records[2]["exit_status"] == 1
+
+
+def test_log_is_told_when_it_was_said() -> None:
+    log = Log()
+    told = Messages(log=log, held=True)
+    before_s = time.time()
+    told.tell("event", "one")
+    between_s = time.time()
+    told.tell("event", "two")
+    after_s = time.time()
+    told.close()
+
+    assert before_s <= log.times_s[0] <= between_s <= log.times_s[1] <= after_s
+
+
+def test_nobody_waits_for_a_syslogd_that_hangs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(messages, "CLOSE_TIMEOUT_S", 0.01)
+    monkeypatch.setattr(messages, "CAPACITY", 50)
+    with Receiver(str(tmp_path / "log")) as syslogd:
+        log = Syslog(syslogd.address)
+        told = Messages(log=log)
+        for number in range(20_000):
+            told.tell("event", f"message {number}")  # returns although nobody reads
+        told.close()
+        said = []
+        (writer,) = [t for t in threading.enumerate() if t.name == "messages"]
+        while writer.is_alive():
+            said += syslogd.waiting()
+            writer.join(0.001)
+        said += syslogd.waiting()
+    log.close()
+
+    numbers = [int(line.rpartition(" ")[2]) for line in said if "left out" not in line]
+    found = [re.search(r"\[!\] (\d+) messages left out", line) for line in said]
+    left_out = [int(match[1]) for match in found if match]
+    assert numbers == sorted(set(numbers))
+    assert len(numbers) + sum(left_out) == 20_000
+
+
+def test_held_messages_wait(reader: Reader) -> None:
+    """Threads do not come along where a process gives up its privileges."""
+    told = Messages(reader.write_fd, held=True)
+    told.tell("event", "one")
+    told.tell("event", "two")
+    assert "messages" not in [thread.name for thread in threading.enumerate()]
+    assert not select.select([reader.read_fd], [], [], 0)[0]
+
+    told.release()
+    assert os.read(reader.read_fd, 4096) == b"one\ntwo\n"
+    told.tell("event", "three")
+    assert os.read(reader.read_fd, 4096) == b"three\n"
+    told.close()
+
+
+def test_releasing_starts_nothing_without_a_message(reader: Reader) -> None:
+    told = Messages(reader.write_fd, held=True)
+    told.release()
+    assert "messages" not in [thread.name for thread in threading.enumerate()]
+    told.tell("event", "one")
+    told.close()
+
+    assert reader.rest() == "one\n"
+
+
+def test_what_is_held_at_the_end_is_written(reader: Reader) -> None:
+    told = Messages(reader.write_fd, held=True)
+    told.tell("event", "one")
+    told.close()
+
+    assert reader.rest() == "one\n"
+
+
+def test_more_than_may_be_held_is_counted(reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(messages, "CAPACITY", 2)
+    told = Messages(reader.write_fd, held=True)
+    for number in range(5):
+        told.tell("event", str(number))
+    told.close()
+
+    assert reader.rest() == "0\n1\n[!] 3 messages left out: nobody read them\n"
+
+
+def test_what_is_held_can_be_written_without_a_thread(reader: Reader) -> None:
+    told = Messages(reader.write_fd, held=True)
+    told.flush()
+    told.tell("event", "one")
+    told.flush()
+    assert os.read(reader.read_fd, 4096) == b"one\n"
+    assert "messages" not in [thread.name for thread in threading.enumerate()]
+
+    told.tell("event", "two")
+    told.release()
+    told.close()
+    assert reader.rest() == "two\n"
