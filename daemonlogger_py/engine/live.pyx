@@ -5,9 +5,9 @@ without the GIL. It never discards a packet: when the recorder has no buffer to 
 in the kernel's capture buffer, and when that is full the kernel drops and counts them.
 """
 from libc.errno cimport errno
-from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
-from libc.string cimport memcpy, strerror
+from libc.string cimport memcpy, memset, strerror
 
 from pylibpcap.pcap cimport (
     bpf_program,
@@ -69,9 +69,47 @@ cdef extern from "<unistd.h>" nogil:
 
 cdef extern from "<sys/socket.h>" nogil:
     enum:
+        AF_PACKET
         SOL_SOCKET
         SO_ATTACH_FILTER
+        SO_ERROR
+    struct sockaddr:
+        unsigned short sa_family
+    int bind(int fd, const sockaddr *address, unsigned int size)
+    int getsockopt(int fd, int level, int name, void *value, unsigned int *size)
     int setsockopt(int fd, int level, int name, const void *value, unsigned int size)
+
+cdef extern from "<sys/ioctl.h>" nogil:
+    enum:
+        SIOCGIFHWADDR
+    int ioctl(int fd, unsigned long request, void *argument)
+
+cdef extern from "<net/if.h>" nogil:
+    struct ifreq:
+        char *ifr_name
+        sockaddr ifr_hwaddr
+    unsigned int if_nametoindex(const char *name)
+    char *if_indextoname(unsigned int index, char *name)
+
+cdef extern from "<arpa/inet.h>" nogil:
+    unsigned short htons(unsigned short number)
+
+cdef extern from "<linux/if_ether.h>" nogil:
+    enum:
+        ETH_P_ALL
+
+cdef extern from "<linux/if_packet.h>" nogil:
+    struct sockaddr_ll:
+        unsigned short sll_family
+        unsigned short sll_protocol
+        int sll_ifindex
+    struct packet_mreq:
+        int mr_ifindex
+        unsigned short mr_type
+    enum:
+        SOL_PACKET
+        PACKET_ADD_MEMBERSHIP
+        PACKET_MR_PROMISC
 
 cdef extern from "<linux/filter.h>" nogil:
     struct sock_filter:
@@ -174,8 +212,8 @@ cdef class LiveSource:
     """Packets of `interface`. Opens it: needs CAP_NET_RAW.
 
     `snaplen` in bytes; `buffer_bytes` is the kernel's capture buffer; `flush` asks the kernel for
-    packets in the shortest blocks, `immediate` for each one alone; `wake_fd` ends a wait when it
-    becomes readable. Raises SourceError, FilterError, and UsageError where the interface cannot
+    packets in the shortest blocks, `immediate` for each one alone; with `prompt`, `fill` comes back
+    as soon as it has added something; `wake_fd` ends a wait when it becomes readable. Raises SourceError, FilterError, and UsageError where the interface cannot
     do what was asked: nothing is left out silently. `warning` is what libpcap remarked, or None.
     """
 
@@ -185,6 +223,10 @@ cdef class LiveSource:
     cdef int wake_fd
     cdef int capture_fd
     cdef int block_timeout_ms
+    cdef bint promiscuous
+    cdef bint prompt
+    cdef unsigned int index  # of the interface; 0 where the kernel has none of that name (any)
+    cdef unsigned short hardware  # ARPHRD_ of the interface
     cdef bint finishing
     cdef uint64_t finish_by_ns
     cdef uint64_t fail_by_ns  # once it has failed: when what the kernel held has come
@@ -220,13 +262,16 @@ cdef class LiveSource:
         str direction="inout",
         bint immediate=False,
         bint flush=False,
+        bint prompt=False,
     ):
         cdef char errbuf[PCAP_ERRBUF_SIZE]
         self.interface = interface
         self.wake_fd = wake_fd
         self.nanosecond = nanosecond
+        self.promiscuous = promiscuous
+        self.prompt = prompt
         self.block_timeout_ms = FLUSH_TIMEOUT_MS if flush else BLOCK_TIMEOUT_MS
-        raw_name = interface.encode(errors="surrogateescape")
+        raw_name = self.raw_name()
         self.handle = pcap_create(raw_name, errbuf)
         if self.handle == NULL:
             raise SourceError(f"interface {interface}: {errbuf.decode(errors='replace')}")
@@ -249,6 +294,8 @@ cdef class LiveSource:
         self.capture_fd = pcap_get_selectable_fd(self.handle)
         if self.capture_fd < 0:
             raise SourceError(f"interface {interface} cannot be waited for")
+        self.index = if_nametoindex(raw_name)
+        self.hardware = self.hardware_of(self.index)
         self.linktype = pcap_datalink(self.handle)
         self.snaplen = pcap_snapshot(self.handle)
         self.file_header = header_of(self.handle, f"interface {interface}")
@@ -270,7 +317,7 @@ cdef class LiveSource:
     cdef unsigned int netmask(self):
         cdef char errbuf[PCAP_ERRBUF_SIZE]
         cdef bpf_u_int32 net = 0, mask = 0
-        raw_name = self.interface.encode(errors="surrogateescape")
+        raw_name = self.raw_name()
         if pcap_lookupnet(raw_name, &net, &mask, errbuf) != 0:
             return 0  # no address, or `any`: only "ip broadcast" would need it
         return mask
@@ -369,6 +416,9 @@ cdef class LiveSource:
                 break
             if got == PCAP_ERROR_BREAK:
                 continue  # asked for by the fill before this one
+            if self.prompt and to.added:
+                to.reason = stop.DEADLINE
+                break
             now_ns = monotonic_ns()
             if got < 0 and self.fail_by_ns == 0:
                 self.note_failure()
@@ -402,6 +452,55 @@ cdef class LiveSource:
         with gil:
             self.failure = f"interface {self.interface}: {self.error()}"
 
+    @property
+    def gone(self):
+        """Whether the interface that was opened is not there any more."""
+        return self.index != 0 and if_nametoindex(self.raw_name()) != self.index
+
+    def revive(self):
+        """Go on with the interface of this name, once it was made again; False until then.
+
+        Takes the socket that is open to the new one, for which no privilege is needed.
+        """
+        cdef sockaddr_ll address
+        cdef packet_mreq membership
+        cdef int pending = 0
+        cdef unsigned int size = sizeof(pending)
+        cdef unsigned int index = if_nametoindex(self.raw_name())
+        if self.handle == NULL or index == 0 or self.hardware_of(index) != self.hardware:
+            return False
+        memset(&address, 0, sizeof(address))
+        address.sll_family = AF_PACKET
+        address.sll_protocol = htons(ETH_P_ALL)
+        address.sll_ifindex = index
+        if bind(self.capture_fd, <sockaddr *>&address, sizeof(address)) != 0:
+            return False
+        if self.promiscuous:
+            memset(&membership, 0, sizeof(membership))
+            membership.mr_ifindex = index
+            membership.mr_type = PACKET_MR_PROMISC
+            setsockopt(
+                self.capture_fd, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &membership, sizeof(membership)
+            )
+        # What the socket still has to say about the interface that went away.
+        getsockopt(self.capture_fd, SOL_SOCKET, SO_ERROR, &pending, &size)
+        self.index = index
+        self.fail_by_ns = 0
+        self.failure = None
+        return True
+
+    cdef bytes raw_name(self):
+        return self.interface.encode(errors="surrogateescape")
+
+    cdef unsigned short hardware_of(self, unsigned int index):
+        cdef ifreq request
+        memset(&request, 0, sizeof(request))
+        if if_indextoname(index, request.ifr_name) == NULL:
+            return 0
+        if ioctl(self.capture_fd, SIOCGIFHWADDR, &request) != 0:
+            return 0
+        return request.ifr_hwaddr.sa_family
+
     cdef bint drained(self, uint64_t now_ns) noexcept nogil:
         # A block that is not full stays with the kernel until its time-out. The kernel counts
         # what it accepted, so an idle link needs no wait; where libpcap discards packets itself
@@ -414,6 +513,7 @@ cdef class LiveSource:
     cdef void read_statistics(self) noexcept nogil:
         cdef pcap_stat now
         cdef int status
+        cdef int32_t more
         with gil:
             status = pcap_stats(self.handle, &now)
         if status != 0:
@@ -421,7 +521,10 @@ cdef class LiveSource:
         # libpcap counts in 32 bits; differences survive the wrap.
         self.kernel_received += <uint32_t>(now.ps_recv - self.seen.ps_recv)
         self.kernel_dropped += <uint32_t>(now.ps_drop - self.seen.ps_drop)
-        self.interface_dropped += <uint32_t>(now.ps_ifdrop - self.seen.ps_ifdrop)
+        # An interface that was made again counts from 0, and one that cannot be asked has 0.
+        more = <int32_t>(now.ps_ifdrop - self.seen.ps_ifdrop)
+        if more > 0:
+            self.interface_dropped += more
         self.seen = now
 
     def counters(self):
