@@ -1,6 +1,8 @@
 """Policy around the engine: what is recorded into which savefile, and what is pruned for it.
 
 ``session``     puts a recording together from a configuration, and takes it apart; start here
+``opening``     opens what it needs; ``preamble`` says what it will do
+``surroundings`` the process around it: detached, as whom, confined, watched by ``vitals``
 ``recorder``    the loop: fills buffers, rolls over, hands over, ends
 ``buffers``     the memory between the loop and the disk
 ``writer``      the thread that writes savefiles and prunes, in the order the loop decided
@@ -9,6 +11,7 @@
 ``recovery``    what a killed recorder left
 ``signals``     INT, TERM, QUIT, HUP, USR1, and the wake-up descriptor
 ``messages``    what a person or a machine reads
+``watch``       the interface: down, gone, back; ``taps`` those that packets are sent on to
 ``interfaces``  what one can record from
 
 Packets are never looked into here.

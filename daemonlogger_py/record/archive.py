@@ -62,10 +62,11 @@ class Archiver:
         capacity: int = 16,
     ) -> None:
         try:
-            self._target_fd = os.open(target, _DIRECTORY)
+            self.target_fd = os.open(target, _DIRECTORY)
+            """The archive directory, open."""
         except OSError as error:
             raise StorageError(f"archive directory {target}: {error.strerror}") from error
-        self.same_volume = os.fstat(dir_fd).st_dev == os.fstat(self._target_fd).st_dev
+        self.same_volume = os.fstat(dir_fd).st_dev == os.fstat(self.target_fd).st_dev
         """Whether moving frees nothing, as both directories are on one file system."""
         self._dir_fd = dir_fd
         self._naming = naming
@@ -128,9 +129,9 @@ class Archiver:
             if thread.is_alive():  # stuck in the kernel: it still uses the descriptors
                 return False
             self._thread = None
-        if self._target_fd >= 0:
-            os.close(self._target_fd)
-            self._target_fd = -1
+        if self.target_fd >= 0:
+            os.close(self.target_fd)
+            self.target_fd = -1
         return drained
 
     def _work(self) -> None:
@@ -156,7 +157,7 @@ class Archiver:
             return self._copy(savefile)
         name = self._reserve(savefile)
         try:
-            os.rename(savefile.name, name, src_dir_fd=self._dir_fd, dst_dir_fd=self._target_fd)
+            os.rename(savefile.name, name, src_dir_fd=self._dir_fd, dst_dir_fd=self.target_fd)
         except OSError as error:
             self._remove(name)
             if error.errno != errno.EXDEV:
@@ -191,7 +192,7 @@ class Archiver:
         status = os.fstat(source_fd)
         if not S_ISREG(status.st_mode):
             raise OSError(errno.EINVAL, "no longer a regular file")
-        room = os.fstatvfs(self._target_fd)
+        room = os.fstatvfs(self.target_fd)
         if room.f_bavail * room.f_frsize < status.st_size:  # rather than fill it to the brim first
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return status.st_size
@@ -210,8 +211,8 @@ class Archiver:
     def _publish(self, part: str, savefile: Savefile) -> str:
         name = self._reserve(savefile)
         try:
-            os.rename(part, name, src_dir_fd=self._target_fd, dst_dir_fd=self._target_fd)
-            os.fsync(self._target_fd)
+            os.rename(part, name, src_dir_fd=self.target_fd, dst_dir_fd=self.target_fd)
+            os.fsync(self.target_fd)
             with suppress(FileNotFoundError):  # removed meanwhile: ours is the only copy now
                 os.unlink(savefile.name, dir_fd=self._dir_fd)
         except OSError:
@@ -228,11 +229,11 @@ class Archiver:
         recorders of several machines may share an archive.
         """
         flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-        part_fd = os.open(part, flags, 0o600, dir_fd=self._target_fd)
+        part_fd = os.open(part, flags, 0o600, dir_fd=self.target_fd)
         try:
             fcntl.flock(part_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             status = os.fstat(part_fd)
-            named = os.stat(part, dir_fd=self._target_fd, follow_symlinks=False)
+            named = os.stat(part, dir_fd=self.target_fd, follow_symlinks=False)
             # Published between our open and our lock, it is a whole savefile: not to be emptied.
             if not S_ISREG(status.st_mode) or not os.path.samestat(status, named):
                 raise OSError(errno.EBUSY, f"{part} belongs to another recorder")
@@ -258,7 +259,7 @@ class Archiver:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         while True:
             try:
-                os.close(os.open(name, flags, 0o600, dir_fd=self._target_fd))
+                os.close(os.open(name, flags, 0o600, dir_fd=self.target_fd))
             except FileExistsError:
                 # From where the last one of this second was put, so that thousands of a second
                 # archived twice do not each try all names before it.
@@ -273,4 +274,4 @@ class Archiver:
 
     def _remove(self, name: str) -> None:
         with suppress(OSError):
-            os.unlink(name, dir_fd=self._target_fd)
+            os.unlink(name, dir_fd=self.target_fd)

@@ -34,6 +34,11 @@ class BufferPool:
         self._outgrown = 0
         self._spare: list[Buffer] = []
 
+    @property
+    def used(self) -> int:
+        """Buffers that are being filled, or wait for the disk."""
+        return max(0, self.allocated - self._outgrown - len(self._spare))
+
     def take(self) -> Buffer | None:
         """Return an empty buffer, or None when all allowed memory waits for the disk."""
         try:

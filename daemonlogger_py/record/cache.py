@@ -18,6 +18,7 @@ STEP_BYTES = 8 * 1024 * 1024
 LAG = 4
 # More than this waiting means a disk that does not keep up: it is left to the kernel's own pace.
 MOST_WAITING = 32
+CLOSE_S = 1.0
 
 
 class _Step(NamedTuple):
@@ -57,8 +58,9 @@ class CacheRelease:
             self._handed_bytes = size_bytes
 
     def close(self) -> None:
-        """Have the thread end after what was handed to it; does not wait for that."""
+        """End the thread; one that the kernel keeps waiting ends by itself, after CLOSE_S."""
         self._steps.put(None)
+        self._thread.join(CLOSE_S)
 
     def _work(self) -> None:
         begun: deque[_Step] = deque()

@@ -18,16 +18,22 @@ def names() -> list[str]:
 
 def require(name: str) -> None:
     """Raise UsageError, listing those that exist, unless one can record from `name`."""
+    if is_missing(name):
+        raise UsageError(
+            f"-i/--interface {name!r}: no such interface; accepted: {', '.join(names())}"
+        )
+
+
+def is_missing(name: str) -> bool:
+    """Whether one cannot record from `name`."""
     if name == ANY:
-        return
+        return False
     try:
         # Takes alternative names too (ip link property add), which no list shows.
         socket.if_nametoindex(name)
     except OSError:
-        if name not in _libpcap_devices():
-            raise UsageError(
-                f"-i/--interface {name!r}: no such interface; accepted: {', '.join(names())}"
-            ) from None
+        return name not in _libpcap_devices()
+    return False
 
 
 def default() -> str:

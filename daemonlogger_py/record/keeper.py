@@ -8,11 +8,12 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from typing import NamedTuple
 
 from daemonlogger_py.errors import StorageError
 from daemonlogger_py.record.archive import Archiver
 from daemonlogger_py.record.messages import Tell
-from daemonlogger_py.record.prune import Pruner
+from daemonlogger_py.record.prune import Enforced, Pruner
 from daemonlogger_py.record.retention import Limits, Plan, Volume, plan
 from daemonlogger_py.record.ring import Ring
 from daemonlogger_py.savefile.names import Naming, SavefileName
@@ -31,6 +32,14 @@ def look_at_volume(dir_fd: int) -> Volume:
     # psutil takes a descriptor as os.statvfs does, though its stub says str.
     usage = psutil.disk_usage(dir_fd)  # type: ignore[arg-type]
     return Volume(usage.total, usage.free)
+
+
+class RingState(NamedTuple):
+    """What is in a ring."""
+
+    files: int
+    size_bytes: int
+    oldest_ns: int | None  # when the oldest savefile was last written to, ns since 1970
 
 
 class Keeper:
@@ -59,6 +68,10 @@ class Keeper:
         self._said_unmet: tuple[str, ...] = ()
         self._reconciled_at = time.monotonic()
         self._reconcile_s = RECONCILE_S
+        self.pruned = 0
+        """Savefiles deleted, or taken by the archiver."""
+        self.state = RingState(0, 0, None)
+        """As of the last time that was looked; for other threads."""
         self.ring = Ring(dir_fd, naming, this_run_only=this_run_only)
         self._pruner = Pruner(self.ring, dir_fd, log_dir, self._tell)
         self._archiver: Archiver | None = None
@@ -66,6 +79,11 @@ class Keeper:
             self._archiver = Archiver(dir_fd, archive, naming, self._pruner.finished)
             self._pruner.archive_to(self._archiver)
         self._timed(self.ring.adopt)
+
+    @property
+    def archive_fd(self) -> int | None:
+        """The archive directory, open; None without one."""
+        return None if self._archiver is None else self._archiver.target_fd
 
     def make_room(self, may_grow_bytes: int) -> None:
         """Prune what has to go before a savefile of up to `may_grow_bytes` is opened."""
@@ -96,6 +114,7 @@ class Keeper:
             said = self._said_unmet
             self._enforce(Limits(max_files=1), 0, opening=0)
             self._said_unmet = said
+        self._note_state()
 
     @property
     def _ring_of_one(self) -> bool:
@@ -125,6 +144,7 @@ class Keeper:
         done = self._pruner.make_space(
             wanted_bytes, force_delete=in_vain or self._pruner.archiving_fails
         )
+        self._note(done)
         return bool(done.pruned) or not done.unmet
 
     def close(self) -> None:
@@ -145,11 +165,21 @@ class Keeper:
             )
         except OSError as error:
             raise StorageError(f"{self._log_dir}: {error.strerror}") from error
+        self._note(done)
         if done.unmet and done.unmet != self._said_unmet:
             unmet = ", ".join(done.unmet)
             text = f"[!] Ringbuffer: {unmet}: nothing left to prune, going on while there is room"
             self._say("nothing_to_prune", text, limits=unmet)
         self._said_unmet = done.unmet
+
+    def _note(self, done: Enforced) -> None:
+        self.pruned += len(done.pruned)
+        self._note_state()
+
+    def _note_state(self) -> None:
+        oldest = next(self.ring.oldest_first(), None)
+        oldest_ns = None if oldest is None else oldest.modified_ns
+        self.state = RingState(len(self.ring), self.ring.total_bytes, oldest_ns)
 
     def _tell(self, event: str, text: str, /, **facts: object) -> None:
         if (

@@ -6,6 +6,7 @@ When to begin one, what to do when the volume is full, and every message are the
 import fcntl
 import os
 from contextlib import suppress
+from typing import NamedTuple
 
 from daemonlogger_py.savefile.names import SavefileName
 from daemonlogger_py.savefile.records import Walk, walk
@@ -14,6 +15,18 @@ from daemonlogger_py.savefile.records import Walk, walk
 BLOCK_BYTES = 4096
 _CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _MODE = 0o640
+
+
+class Sealed(NamedTuple):
+    """A savefile that is complete."""
+
+    name: str
+    why: str  # it ended: size, time, packets, hangup, full, exit
+    packets: int
+    size_bytes: int
+    first_ns: int  # times of its packets, ns since 1970; 0 without packets
+    last_ns: int
+    dropped: int  # packets that the kernel dropped while it was written
 
 
 class OpenSavefile:
@@ -29,6 +42,8 @@ class OpenSavefile:
         self.packets = 0
         """Records written whole, as far as the writer has counted them."""
         self.size_bytes = 0
+        self.first_ns = 0
+        self.last_ns = 0
         self._direct = False
         self._fd = os.open(name.name, _CREATE, _MODE, dir_fd=dir_fd)
         with suppress(OSError):  # a file system without locks has no recovery to be told
@@ -49,6 +64,11 @@ class OpenSavefile:
         if self._direct:
             fcntl.fcntl(self._fd, fcntl.F_SETFL, 0)
             self._direct = False
+
+    def spans(self, first_ns: int, last_ns: int) -> None:
+        """Note the times of packets written, ns since 1970."""
+        self.first_ns = self.first_ns or first_ns
+        self.last_ns = last_ns or self.last_ns
 
     def put(self, data: memoryview, offset: int) -> int:
         """Write some of `data` at `offset`; returns how many bytes. Raises OSError."""

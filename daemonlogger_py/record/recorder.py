@@ -10,7 +10,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from select import POLLIN, poll
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from daemonlogger_py.config.filter_file import read_filter_file
 from daemonlogger_py.config.recorder import RecorderConfig
@@ -23,6 +23,12 @@ from daemonlogger_py.record.openfile import BLOCK_BYTES
 from daemonlogger_py.record.rollover import RollGrid
 from daemonlogger_py.record.signals import Signals
 from daemonlogger_py.record.writer import Writer
+
+if TYPE_CHECKING:
+    from daemonlogger_py.record.nowriter import NoWriter
+    from daemonlogger_py.record.taps import Taps
+    from daemonlogger_py.record.vitals import Vitals
+    from daemonlogger_py.record.watch import InterfaceWatch
 
 NS_PER_SECOND = 1_000_000_000
 MANY = 1 << 62
@@ -37,6 +43,11 @@ TICK_NS = NS_PER_SECOND
 RING_TICKS = 5
 # Time stamps of these types are the adapter's own clock's, which nobody sets.
 UNSYNCED = ("adapter_unsynced", "host_hiprec_unsynced")
+# An interface that went away is looked for this often.
+INTERFACE_NS = 100_000_000
+# Paced packets leave slowly: so many at a time, signals being served in between.
+PACED_PACKETS = 64
+ROLLOVERS = ("size", "time", "packets", "hangup")
 # After a boundary of -t, packets stamped before it may still be with the kernel for a block's
 # time-out; only then does the clock alone roll over.
 ROLL_GRACE_NS = 60_000_000
@@ -79,6 +90,8 @@ class Recorder:
     """Records from `source` until it ends, a limit of `config` is reached, or a signal says so.
 
     `newest_epoch` is that of the newest savefile there is; live ones are not named before it.
+    `watch` waits for an interface that went away, `taps` send on what was received, `vitals` tells
+    others how it goes; each may be missing.
     """
 
     def __init__(
@@ -86,11 +99,14 @@ class Recorder:
         config: RecorderConfig,
         source: Source,
         pool: BufferPool,
-        writer: Writer,
+        writer: "Writer | NoWriter",
         signals: Signals,
         tell: Tell,
         *,
         newest_epoch: int = 0,
+        watch: "InterfaceWatch | None" = None,
+        taps: "Taps | None" = None,
+        vitals: "Vitals | None" = None,
     ) -> None:
         self._config = config
         self._source = source
@@ -98,7 +114,11 @@ class Recorder:
         self._writer = writer
         self._signals = signals
         self._tell = tell
-        self._hold_ns = 0 if config.flush else HOLD_NS
+        self._watch = watch
+        self._taps = taps
+        self._vitals = vitals
+        # What is only sent on does not wait for company either.
+        self._hold_ns = 0 if config.flush or not config.savefiles else HOLD_NS
         self._until_counts = config.tstamp_type not in UNSYNCED
         self._buffer: Buffer | None = None
         self._lead = b""  # what the next buffer has to begin with
@@ -106,7 +126,8 @@ class Recorder:
         self._lead_due_ns = NEVER_NS
         self._newest_epoch = newest_epoch
         self._savefile = self._next_savefile()
-        self._rolls = 0
+        self._rollovers = dict.fromkeys(ROLLOVERS, 0)
+        self._rolled_because = "exit"
         self._received = 0
         self._grid: RollGrid | None = None
         self._boundary_ns = NEVER_NS
@@ -132,12 +153,12 @@ class Recorder:
         except BaseException:
             with suppress(Exception):
                 self._hand_over(last=True)
-            self._writer.close()
+            self._close_writer()
             self._say_totals(self.totals())
             raise
         if not self._savefile.ordered and self._rolls == 0 and self._failure is None:
             self._order_savefile(int(time.time()))  # a savefile without packets: nothing matched
-        self._writer.close()
+        self._close_writer()
         totals = self.totals()
         self._say_totals(totals)
         failure = self._failure or self._writer.failure
@@ -148,11 +169,22 @@ class Recorder:
     def _loop(self) -> None:
         while not self._ended:
             self._serve()
+            if self._watch is not None and self._watch.waiting:
+                self._wait_for_interface(self._watch)
+                continue
             buffer = self._current_buffer()
             if buffer is None:
                 self._wait_for_buffer()
-            else:
-                self._after(self._fill(buffer), buffer)
+                continue
+            before = len(buffer), buffer.packets
+            reason = self._fill(buffer)
+            if self._taps is not None and len(buffer) > before[0]:
+                self._send(self._taps, buffer, *before)
+            self._after(reason, buffer)
+
+    @property
+    def _rolls(self) -> int:
+        return sum(self._rollovers.values())
 
     def totals(self) -> Totals:
         """What became of every packet so far."""
@@ -178,6 +210,8 @@ class Recorder:
         if self._source.live:
             self._start_grid(time.time_ns())
             self._order_savefile(int(time.time()))
+        if self._vitals is not None:
+            self._vitals.started(self.totals(), self._rollovers)
 
     def _start_grid(self, start_ns: int) -> None:
         roll_time = self._config.roll_time
@@ -204,6 +238,13 @@ class Recorder:
             self._start_grid(buffer.first_ns)
         return Stop(reason)
 
+    def _send(self, taps: "Taps", buffer: Buffer, begin: int, packets_before: int) -> None:
+        def serve() -> bool:
+            self._signals.drain()
+            return self._serve_while_sending()
+
+        taps.send(buffer, begin, buffer.packets - packets_before, serve)
+
     def _bytes_left(self, buffer: Buffer) -> int:
         # A roll size below the file header's is reached by any packet, but not by none.
         return max(1, self._writer.roll_bytes - self._savefile.offset - len(buffer))
@@ -216,6 +257,8 @@ class Recorder:
             left = min(left, self._config.roll_packets - self._savefile.packets - buffer.packets)
         if self._config.roll_time is not None and self._grid is None:
             left = 1  # of a savefile that is read, the first packet starts the grid
+        if self._config.pace is not None:
+            left = min(left, PACED_PACKETS)
         return left
 
     def _deadline_ns(self, *, busy: bool) -> int:
@@ -246,8 +289,14 @@ class Recorder:
             case Stop.END:
                 self._ended = True
             case Stop.DAMAGED | Stop.FAILED:
-                self._failure = SourceError(self._source.failure)
-                self._ended = True
+                self._source_failed()
+
+    def _source_failed(self) -> None:
+        if self._watch is not None and not self._finishing and self._watch.lost():
+            self._hand_over(flush=True)
+            return
+        self._failure = SourceError(self._source.failure)
+        self._ended = True
 
     def _packets_used_up(self, buffer: Buffer) -> None:
         if self._received == self._config.count:
@@ -262,8 +311,7 @@ class Recorder:
         waited = buffer.packets and now_ns >= buffer.waiting_since_ns + self._hold_ns
         if (waited or self._lead_unwritten) and not self._writer.busy:
             self._hand_over(flush=True)
-        if self._source.live and time.time_ns() >= self._boundary_ns + ROLL_GRACE_NS:
-            self._roll_by_time(time.time_ns())
+        self._roll_by_clock()
 
     # Rolling over
 
@@ -276,6 +324,11 @@ class Recorder:
         text = f"Size limit reached ({size} - {limit} = {size - limit}), rolling over!"
         self._roll("size", text, size_bytes=size)
 
+    def _roll_by_clock(self) -> None:
+        """Roll over where the boundary has passed, though no packet said so."""
+        if self._source.live and time.time_ns() >= self._boundary_ns + ROLL_GRACE_NS:
+            self._roll_by_time(time.time_ns())
+
     def _roll_by_time(self, now_ns: int) -> None:
         """Roll over at a boundary that `now_ns` has reached; an empty savefile goes on."""
         if self._grid is None:
@@ -287,7 +340,8 @@ class Recorder:
         self._hand_over(last=True)
         if not self._savefile.packets:
             return
-        self._rolls += 1
+        self._rollovers[why] += 1
+        self._rolled_because = why
         self._savefile = self._next_savefile()
         if not self._config.ring and self._rolls == self._config.max_files:
             self._ended = True
@@ -311,8 +365,11 @@ class Recorder:
             self._say_clock(epoch)
             epoch = self._newest_epoch
         self._newest_epoch = epoch
-        self._writer.roll(epoch)
+        self._writer.roll(epoch, self._rolled_because, self._source.counters().dropped)
         self._savefile.ordered = True
+
+    def _close_writer(self) -> None:
+        self._writer.close("exit", self._source.counters().dropped)
 
     def _say_clock(self, epoch: int) -> None:
         if not self._clock_said:
@@ -352,10 +409,23 @@ class Recorder:
                 "packets stay in the kernel's buffer"
             )
             self._tell("stalled", text)
+        self._sleep(self._tick_ns - time.monotonic_ns())
+
+    def _sleep(self, wait_ns: int) -> None:
+        """Wait for a signal or a buffer that comes back, at most this long."""
         waiter = poll()
         waiter.register(self._signals.wake_fd, POLLIN)
-        waiter.poll(max(0, self._tick_ns - time.monotonic_ns()) // 1_000_000 + 1)
+        waiter.poll(max(0, wait_ns) // 1_000_000 + 1)
         self._signals.drain()
+
+    def _wait_for_interface(self, watch: "InterfaceWatch") -> None:
+        """The interface is gone: signals and the clock are served until it is back."""
+        if self._finishing:
+            self._ended = True
+            return
+        self._roll_by_clock()
+        if not watch.back():
+            self._sleep(INTERFACE_NS)
 
     def _say_fed(self) -> None:
         seconds = (time.monotonic_ns() - self._starving_since_ns) / NS_PER_SECOND
@@ -407,19 +477,10 @@ class Recorder:
     # Signals, timers, what is said
 
     def _serve(self) -> None:
-        signals = self._signals
-        if signals.finish is not None and not self._finishing:
-            self._tell("finishing", "Quitting!", signal=signals.finish.name)
-            self._finish()
-        if signals.finish_again:
-            signals.finish_again = False
-            self._tell("finishing_again", "[-] Already quitting: writing what is in memory")
-        if signals.roll:
-            signals.roll = False
+        self._serve_while_sending()
+        if self._signals.roll:
+            self._signals.roll = False
             self._hang_up()
-        if signals.statistics:
-            signals.statistics = False
-            self._say_totals(self.totals())
         if self._writer.failure is not None and not self._finishing:
             self._finish()
         now_ns = time.monotonic_ns()
@@ -429,10 +490,26 @@ class Recorder:
             self._schedule_statistics(now_ns)
             self._say_totals(self.totals())
 
+    def _serve_while_sending(self) -> bool:
+        """Serve what touches no buffer; returns whether to go on sending."""
+        signals = self._signals
+        if signals.finish is not None and not self._finishing:
+            self._tell("finishing", "Quitting!", signal=signals.finish.name)
+            self._finish()
+        if signals.finish_again:
+            signals.finish_again = False
+            self._tell("finishing_again", "[-] Already quitting: writing what is in memory")
+        if signals.statistics:
+            signals.statistics = False
+            self._say_totals(self.totals())
+        return signals.finish is None
+
     def _finish(self) -> None:
         self._finishing = True
         self._source.finish()
         self._writer.give_up_soon()
+        if self._vitals is not None:
+            self._vitals.stopping()
 
     def _hang_up(self) -> None:
         if self._config.filter_file is not None:
@@ -454,6 +531,12 @@ class Recorder:
             text = f"[!] {new} packets dropped by the kernel ({dropped} in all)"
             self._tell("dropped", text, new=new, total=dropped)
             self._dropped_said = dropped
+        if self._watch is not None:
+            self._watch.look()
+        if self._taps is not None:
+            self._taps.look()
+        if self._vitals is not None:
+            self._vitals.look(self.totals(), self._rollovers)
         if self._ticks % RING_TICKS == 0:
             self._writer.tick()
             self._pool.shrink()
@@ -467,4 +550,7 @@ class Recorder:
         self._statistics_ns = max(self._statistics_ns + interval_ns, now_ns)
 
     def _say_totals(self, totals: Totals) -> None:
-        self._tell("statistics", str(totals), **totals._asdict())
+        taps = [] if self._taps is None else self._taps.totals()
+        text = "\n".join([str(totals), *map(str, taps)])
+        facts = {"taps": [tap._asdict() for tap in taps]} if taps else {}
+        self._tell("statistics", text, **totals._asdict(), **facts)

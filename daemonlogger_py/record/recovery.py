@@ -69,7 +69,7 @@ def recover(
         fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
         found = walk(fd)
         if found.damage is not None and _left_alone(fd, ending):
-            _cut(fd, path, found, tell)
+            _cut(fd, dir_fd, name, path, found, tell)
         return found.damage is None
     except BlockingIOError:
         return False
@@ -93,16 +93,18 @@ def _left_alone(fd: int, ending: threading.Event) -> bool:
     return (now.st_size, now.st_mtime_ns) == (before.st_size, before.st_mtime_ns)
 
 
-def _cut(fd: int, path: str, found: Walk, tell: Tell) -> None:
+def _cut(fd: int, dir_fd: int, name: SavefileName, path: str, found: Walk, tell: Tell) -> None:
     if not found.torn:
         # Damage with more behind it was not left by a killed recorder; it may be evidence.
         text = f"[!] {path} is damaged and left as it is: {found.damage}"
         tell("damaged", text, path=path, offset=found.end_offset)
         return
     torn_bytes = found.size_bytes - found.end_offset
-    # The very file that was walked, whatever has its name by now.
-    writer_fd = os.open(f"/proc/self/fd/{fd}", os.O_WRONLY | os.O_CLOEXEC)
+    # By name, as there may be no /proc in a chroot.
+    writer_fd = os.open(name.name, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=dir_fd)
     try:
+        if not os.path.samestat(os.fstat(fd), os.fstat(writer_fd)):
+            return  # another file has the name by now
         os.ftruncate(writer_fd, found.end_offset)
     finally:
         os.close(writer_fd)

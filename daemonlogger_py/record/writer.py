@@ -21,7 +21,7 @@ from daemonlogger_py.errors import DaemonloggerError, StorageError
 from daemonlogger_py.record.buffers import BufferPool
 from daemonlogger_py.record.cache import CacheRelease
 from daemonlogger_py.record.messages import Tell
-from daemonlogger_py.record.openfile import BLOCK_BYTES, OpenSavefile
+from daemonlogger_py.record.openfile import BLOCK_BYTES, OpenSavefile, Sealed
 from daemonlogger_py.savefile.names import Naming, SavefileName
 
 if TYPE_CHECKING:
@@ -41,12 +41,15 @@ _SECONDS_REMEMBERED = 4096
 
 class _Roll(NamedTuple):
     epoch: int  # seconds
+    why: str  # the savefile before this one ends
+    dropped: int  # by the kernel, so far
 
 
 class _Write(NamedTuple):
     data: Buffer | bytes
     packets: int
     first_ns: int
+    last_ns: int
     offset: int
     length_bytes: int
 
@@ -66,7 +69,8 @@ class Writer:
 
     `file_header` begins every savefile, of which none grows beyond `may_grow_bytes` by more than
     a record. `keeper` prunes; None without a ring. `wake` tells the loop that a buffer is back or
-    that the disk failed.
+    that the disk failed. From this thread, `on_sealed` is called with every savefile that is
+    complete, and `on_written` with the seconds each write took.
     """
 
     def __init__(
@@ -82,6 +86,8 @@ class Writer:
         *,
         may_grow_bytes: int,
         direct: bool = False,
+        on_sealed: Callable[[Sealed], None] | None = None,
+        on_written: Callable[[float], None] | None = None,
     ) -> None:
         self.files = 0
         self.written_packets = 0
@@ -99,6 +105,10 @@ class Writer:
         self._tell = tell
         self._wake = wake
         self._direct = direct
+        self._on_sealed = on_sealed
+        self._on_written = on_written
+        self._ending = _Roll(0, "exit", 0)
+        self._dropped_before = 0  # by the kernel, when the open savefile was begun
         self._orders: SimpleQueue[_Roll | _Write | _Say | _Tick | None] = SimpleQueue()
         self._current: OpenSavefile | None = None
         self._cache = CacheRelease(dir_fd)
@@ -118,24 +128,34 @@ class Writer:
         """Whether a write is still to be done."""
         return self._carried_out != self._ordered
 
+    @property
+    def current_path(self) -> str | None:
+        """The savefile being written; None before the first."""
+        current = self._current
+        return None if current is None else current.path
+
     def start(self) -> None:
         """Start the thread."""
         self._cache.start()
         self._thread.start()
 
-    def roll(self, epoch: int) -> None:
-        """Order a savefile named after `epoch` (s); the one before is sealed once it is there."""
-        self._orders.put(_Roll(epoch))
+    def roll(self, epoch: int, why: str, dropped: int) -> None:
+        """Order a savefile named after `epoch` (s); the one before is sealed once it is there.
+
+        `why` that one ends, and how many packets the kernel has `dropped` since the start.
+        """
+        self._orders.put(_Roll(epoch, why, dropped))
 
     def write(self, buffer: Buffer, offset: int, length_bytes: int) -> None:
         """Order a write at `offset` of the savefile; the pool gets the buffer back."""
         self._ordered += 1
-        self._orders.put(_Write(buffer, buffer.packets, buffer.first_ns, offset, length_bytes))
+        times = buffer.first_ns, buffer.last_ns
+        self._orders.put(_Write(buffer, buffer.packets, *times, offset, length_bytes))
 
     def write_end(self, data: bytes, offset: int) -> None:
         """Order the end of a record whose packet an earlier write has counted."""
         self._ordered += 1
-        self._orders.put(_Write(data, 0, 0, offset, len(data)))
+        self._orders.put(_Write(data, 0, 0, 0, offset, len(data)))
 
     def say(self, event: str, text: str, /, **facts: object) -> None:
         """Order a message, to stand between what was ordered before and after it."""
@@ -152,9 +172,13 @@ class Writer:
         if self._give_up_at is None:
             self._give_up_at = time.monotonic() + GIVE_UP_S
 
-    def close(self) -> None:
-        """Write everything, seal the last savefile, end the thread; waits for the disk."""
+    def close(self, why: str, dropped: int) -> None:
+        """Write everything, seal the last savefile, end the thread; waits for the disk.
+
+        `why` and `dropped` as for `roll`.
+        """
         self.give_up_soon()
+        self._ending = _Roll(0, why, dropped)
         self._orders.put(None)
         self._thread.join()
 
@@ -168,7 +192,7 @@ class Writer:
                 self._written(order)
         if self._current is not None and self.failure is None:
             try:
-                self._seal(self._current)
+                self._seal(self._current, self._ending.why, self._ending.dropped)
             except OSError as error:
                 self._fail(error)
         self._cache.close()
@@ -185,9 +209,12 @@ class Writer:
     def _obey(self, order: _Roll | _Write | _Say | _Tick) -> None:
         try:
             if isinstance(order, _Write):
+                began = time.monotonic()
                 self._write(order)
+                if self._on_written is not None:
+                    self._on_written(time.monotonic() - began)
             elif isinstance(order, _Roll):
-                self._begin(order.epoch)
+                self._begin(order)
             elif isinstance(order, _Say):
                 self._tell(order.event, order.text, **order.facts)
             else:
@@ -200,16 +227,18 @@ class Writer:
         if self._keeper is not None and self._current is not None:
             self._keeper.look_after(self._current.name, self._current.size_bytes, self.roll_bytes)
 
-    def _begin(self, epoch: int) -> None:
+    def _begin(self, order: _Roll) -> None:
         before = self._current
         if self._keeper is not None:
             if before is not None:
                 self._keeper.ring.grown(before.name, before.size_bytes)
             self._keeper.make_room(self.roll_bytes)
-        self._open_next(epoch)
-        if before is not None:
+        self._open_next(order.epoch)
+        if before is None:
+            self._dropped_before = order.dropped
+        else:
             try:
-                self._seal(before)
+                self._seal(before, order.why, order.dropped)
             except OSError as error:
                 raise StorageError(f"{before.path}: {error.strerror}") from error
 
@@ -313,6 +342,7 @@ class Writer:
                         raise
                 self.written_bytes += savefile.size_bytes - before_bytes
         savefile.packets += self._unwritten
+        savefile.spans(order.first_ns, order.last_ns)
         self.written_packets += self._unwritten
         self._unwritten = 0
         if not savefile.direct:
@@ -357,7 +387,8 @@ class Writer:
         )
         self._tell("early_roll", text, path=full.path, roll_bytes=self.roll_bytes)
         self._current = None
-        self._seal(full)
+        full.spans(order.first_ns, order.last_ns)
+        self._seal(full, "full", self._dropped_before)
         # Not the present second: orders that wait may name earlier ones, and order is by name.
         self._open_next(max(full.name.epoch, order.first_ns // 1_000_000_000))
         opened = self._opened()
@@ -396,11 +427,18 @@ class Writer:
         time.sleep(RETRY_S)
         return True
 
-    def _seal(self, savefile: OpenSavefile) -> None:
+    def _seal(self, savefile: OpenSavefile, why: str, dropped: int) -> None:
         self._cache.written(savefile.name.name, savefile.size_bytes, sealed=True)
         status = savefile.close()
         if self._keeper is not None:
             self._keeper.sealed(savefile.name, status)
+        self._announce(savefile, why, dropped)
+
+    def _announce(self, savefile: OpenSavefile, why: str, dropped: int) -> None:
+        since, self._dropped_before = self._dropped_before, dropped
+        if self._on_sealed is not None:
+            counts = savefile.packets, savefile.size_bytes, savefile.first_ns, savefile.last_ns
+            self._on_sealed(Sealed(savefile.name.name, why, *counts, dropped - since))
 
     def _fail(self, error: Exception) -> None:
         """Keep what is whole, count what is not, and let the loop know."""
@@ -433,3 +471,4 @@ class Writer:
             f"{found.packets} packets, {found.end_offset} bytes"
         )
         self._tell("savefile_cut", text, path=savefile.path, packets=found.packets)
+        self._announce(savefile, "failed", self._dropped_before)

@@ -59,6 +59,7 @@ def full() -> bool:
 def memory(laboratory: None) -> Iterator[Path]:
     """A tmpfs of the lab's own, for loads, images and savefiles: no disk sets the pace."""
     base = Path(tempfile.mkdtemp(prefix="daemonlogger-lab-"))
+    base.chmod(0o755)  # for recorders that run as somebody else
     try:
         with Mounted(base / "memory", "tmpfs", options="size=6g,mode=0755") as mounted:
             yield mounted.path

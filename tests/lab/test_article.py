@@ -1,7 +1,7 @@
 """The two recording command lines of the article that the project started from.
 
-The lines below are the article's, values aside, in its order. Not expected: pid file, users and
-tap (their options are not there yet) and the original author's own two lines of the banner.
+The lines below are the article's, values aside, in its order. Not expected: the original author's
+own two lines of the banner. Its third command line, a tap, is in test_tap.
 """
 
 import re
@@ -23,6 +23,8 @@ SOURCE = [r"\[-\] Interface set to le1", r"\[-\] Logpath set to <DIR>/"]
 FIVE = [r"\[-\] Max files to write set to 5"]
 OPTIONS = [
     r'\[-\] Log filename set to "dltest1\.lpc"',
+    r'\[-\] Pidfile configured to "daemonlogger\.pid"',
+    r'\[-\] Pidpath configured to "/run"',
     r"\[-\] Ringbuffer active",
     r"\[-\] Rollover size set to 1000000 bytes",
     r"\[-\] Snaplen set to 1515",

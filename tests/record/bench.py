@@ -5,7 +5,7 @@ import signal
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Self
@@ -77,8 +77,15 @@ class Bench:
         self.patch.undo()
         self._directory.cleanup()
 
-    def record(self, source: FakeSource, *, memory_bytes: int = 1 << 30, **config: Any) -> Totals:
-        """Run a recorder to its end with this configuration."""
+    def record(
+        self,
+        source: FakeSource,
+        *,
+        memory_bytes: int = 1 << 30,
+        around: Mapping[str, Any] | None = None,
+        **config: Any,
+    ) -> Totals:
+        """Run a recorder to its end with this configuration, and with what is `around` it."""
         settings = RecorderConfig(log_dir=str(self.folder), prefix="t", **config)
         dir_fd = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
         pool = self.pool = BufferPool(source.record_bytes, memory_bytes)
@@ -99,7 +106,10 @@ class Bench:
                 )
                 # A buffer that is due waits for a writer that is not done.
                 source.before_deadline = lambda: self.wait_until(lambda: not writer.busy)
-                return Recorder(settings, source, pool, writer, signals, self.told).run()
+                recorder = Recorder(
+                    settings, source, pool, writer, signals, self.told, **(around or {})
+                )
+                return recorder.run()
         finally:
             os.close(dir_fd)
 

@@ -14,6 +14,7 @@ import pytest
 from daemonlogger_py.engine.protocol import NEVER_NS, Stop
 from daemonlogger_py.record.buffers import BufferPool
 from daemonlogger_py.record.keeper import Keeper
+from daemonlogger_py.record.openfile import Sealed
 from daemonlogger_py.record.retention import Limits
 from daemonlogger_py.record.writer import Writer
 from daemonlogger_py.savefile.names import Naming
@@ -72,6 +73,9 @@ class Work:
 
     def __init__(self, desk: "Desk", keeper: Keeper | None, may_grow_bytes: int) -> None:
         self.wakes = 0
+        self.dropped = 0  # by the kernel, as far as the loop knows
+        self.sealed: list[Sealed] = []
+        self.write_s: list[float] = []
         self.pool = BufferPool(1 << 16, 1 << 30)
         self.writer = Writer(
             desk.dir_fd,
@@ -83,6 +87,8 @@ class Work:
             desk.told,
             self._wake,
             may_grow_bytes=may_grow_bytes,
+            on_sealed=self.sealed.append,
+            on_written=self.write_s.append,
         )
         self._offset = 0
         self._desk = desk
@@ -91,7 +97,7 @@ class Work:
         self.wakes += 1
 
     def roll(self, epoch: int) -> None:
-        self.writer.roll(epoch)
+        self.writer.roll(epoch, "size", self.dropped)
         self._offset = len(HEADER)
 
     def write(self, packets: Sequence[make.Packet]) -> None:
@@ -167,7 +173,7 @@ class Desk:
         try:
             yield work
         finally:
-            work.writer.close()
+            work.writer.close("exit", work.dropped)
 
     def names(self) -> list[str]:
         return sorted(os.listdir(self.folder))

@@ -45,15 +45,6 @@ def started(directory: int) -> CacheRelease:
     return release
 
 
-def end(release: CacheRelease) -> None:
-    """Close it and wait, as no one else does."""
-    release.close()
-    deadline = time.monotonic() + ENOUGH_S
-    while any(thread.name == "cache" for thread in threading.enumerate()):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
 def test_whole_steps_are_advised_when_they_are_full(
     directory: int, tmp_path: Path, advised: list[Advice]
 ) -> None:
@@ -64,7 +55,7 @@ def test_whole_steps_are_advised_when_they_are_full(
     release.written("a", STEP_BYTES + 5)
     release.written("a", STEP_BYTES + 6)
     release.written("a", 2 * STEP_BYTES + 5)
-    end(release)
+    release.close()
 
     assert advised == [
         Advice(inode, 0, STEP_BYTES + 5),
@@ -79,7 +70,7 @@ def test_a_step_is_advised_again_once_the_disk_had_time(
     release = started(directory)
     for number in range(1, LAG + 3):
         release.written("a", number * STEP_BYTES)
-    end(release)
+    release.close()
 
     offsets = [advice.offset // STEP_BYTES for advice in advised]
     assert offsets == [*range(LAG + 1), 0, LAG + 1, 1]
@@ -97,7 +88,7 @@ def test_sealing_hands_over_the_rest_and_the_next_begins_anew(
     release.written("a", 100, sealed=True)
     release.written("a", 100, sealed=True)
     release.written("b", 60, sealed=True)
-    end(release)
+    release.close()
 
     assert advised == [Advice(inodes[0], 0, 100), Advice(inodes[1], 0, 60)]
 
@@ -109,7 +100,7 @@ def test_savefile_cut_shorter_than_what_was_handed_over(
     release = started(directory)
     release.written("a", STEP_BYTES)
     release.written("a", STEP_BYTES - 10, sealed=True)
-    end(release)
+    release.close()
 
     assert [advice.length_bytes for advice in advised] == [STEP_BYTES]
 
@@ -122,7 +113,7 @@ def test_pruned_savefiles_and_links_are_passed_over(
     release = started(directory)
     release.written("gone", STEP_BYTES)
     release.written("link", STEP_BYTES)
-    end(release)
+    release.close()
 
     assert advised == []
 
@@ -141,7 +132,7 @@ def test_file_system_that_refuses_is_no_error(
     release = started(directory)
     release.written("a", STEP_BYTES)
     release.written("a", 2 * STEP_BYTES)
-    end(release)
+    release.close()
 
     assert len(asked) == 2
 
@@ -164,7 +155,7 @@ def test_disk_that_does_not_keep_up_is_left_to_the_kernel(
         release.written("a", number * STEP_BYTES)
     waited_s = time.monotonic() - began
     thaw.set()
-    end(release)
+    release.close()
 
     assert waited_s < ENOUGH_S, "the writer must never wait for this"
     assert len({given[1] for given in asked}) <= MOST_WAITING + 1
@@ -175,6 +166,6 @@ def test_descriptors_are_closed(directory: int, tmp_path: Path) -> None:
     before = len(os.listdir("/proc/self/fd"))
     release = started(directory)
     release.written("a", 100, sealed=True)
-    end(release)
+    release.close()
 
     assert len(os.listdir("/proc/self/fd")) == before

@@ -13,7 +13,7 @@ from daemonlogger_py import __version__
 from daemonlogger_py.config.recorder import RollTime
 from daemonlogger_py.engine.protocol import Stop
 from daemonlogger_py.errors import SourceError
-from daemonlogger_py.record import keeper, session
+from daemonlogger_py.record import keeper, opening, session
 from daemonlogger_py.record.retention import Volume
 
 from ..pcaps import make
@@ -50,6 +50,8 @@ def test_everything_that_is_said(place: Place, capfd: pytest.CaptureFixture[str]
     assert said.err == (
         f"[-] Logpath set to {place.logs}\n"
         '[-] Log filename set to "t"\n'
+        '[-] Pidfile configured to "daemonlogger.pid"\n'
+        '[-] Pidpath configured to "/run"\n'
         "[-] In readback mode\n"
         "[-] Rollover size set to 2147483648 bytes\n"
         "[-] Rollover time configured for 0 seconds\n"
@@ -240,7 +242,7 @@ def live(monkeypatch: pytest.MonkeyPatch) -> FakeSource:
     """A source that takes the place of an interface."""
     source = FakeSource(at(range(3)), [Step(2, Stop.WAKE)], live=True)
     source.interface = "fake0"  # type: ignore[attr-defined]
-    monkeypatch.setattr(session, "_open_interface", lambda config, fd, text: source)
+    monkeypatch.setattr(opening, "_open_interface", lambda config, fd, text: source)
     return source
 
 

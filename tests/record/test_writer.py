@@ -13,14 +13,14 @@ import pytest
 from daemonlogger_py.errors import StorageError
 from daemonlogger_py.record import writer
 from daemonlogger_py.record.keeper import Keeper
-from daemonlogger_py.record.openfile import OpenSavefile
+from daemonlogger_py.record.openfile import OpenSavefile, Sealed
 from daemonlogger_py.record.retention import Limits
 from daemonlogger_py.record.writer import Writer
 from daemonlogger_py.savefile.names import Naming, SavefileName
 
 from ..pcaps import make
 from .bench import WAIT_S, at, packets_in
-from .desk import Desk
+from .desk import HEADER, Desk
 
 HEADER_BYTES = 24
 
@@ -349,3 +349,42 @@ def test_failure_that_nobody_expects_ends_in_order(
     assert str(work.writer.failure) == f"{desk.folder / 't.100'}: MemoryError: none left"
     assert (work.writer.written_packets, work.writer.lost_packets) == (2, 7)
     assert not work.writer.busy
+
+
+def test_what_is_sealed_is_announced_with_what_is_in_it(desk: Desk) -> None:
+    packets = at(range(5))
+    with desk.writing() as work:
+        work.dropped = 3  # before the first savefile, and so in none
+        work.roll(100)
+        work.write(packets[:2])
+        work.write(packets[2:4])
+        work.dropped = 10
+        work.roll(101)
+        work.write(packets[4:])
+        work.settle()
+        assert [sealed.name for sealed in work.sealed] == ["t.100"]
+        work.dropped = 11
+
+    assert work.sealed == [
+        Sealed("t.100", "size", 4, len(make.classic(packets[:4])),
+               packets[0].time_ns, packets[3].time_ns, 7),
+        Sealed("t.101", "exit", 1, len(make.classic(packets[4:])),
+               packets[4].time_ns, packets[4].time_ns, 1),
+    ]  # fmt: skip
+
+
+def test_savefile_without_packets_is_announced_too(desk: Desk) -> None:
+    with desk.writing() as work:
+        work.roll(100)
+
+    assert work.sealed == [Sealed("t.100", "exit", 0, len(HEADER), 0, 0, 0)]
+
+
+def test_each_write_is_timed(desk: Desk) -> None:
+    with desk.writing() as work:
+        work.roll(100)
+        work.write(at([0]))
+        work.write(at([1]))
+
+    assert len(work.write_s) == 2
+    assert all(seconds >= 0 for seconds in work.write_s)

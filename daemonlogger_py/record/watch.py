@@ -1,0 +1,116 @@
+"""The interface that is recorded from: whether it is up, and waiting for one that went away.
+
+A packet socket survives both. On an interface that comes up again packets simply go on; to one that
+was removed and made again the source has to be bound anew. Either way nothing is recorded in the
+meantime, and that is said.
+"""
+
+import fcntl
+import socket
+import struct
+import time
+from typing import TYPE_CHECKING
+
+from daemonlogger_py.record.messages import Tell
+
+if TYPE_CHECKING:
+    from daemonlogger_py.engine.live import LiveSource
+
+# A source that fails again within this of its revival, so many times in a row, is broken.
+STEADY_S = 1.0
+MOST_FAILURES = 5
+
+_SIOCGIFFLAGS = 0x8913  # <linux/sockios.h>
+_IFF_UP = 0x1
+_IFF_RUNNING = 0x40
+_IFREQ = struct.Struct("16sH22x")  # struct ifreq, netdevice(7): ifr_name, ifr_flags
+
+UP = "up"
+DOWN = "down"
+NO_CARRIER = "without carrier"
+
+
+class InterfaceWatch:
+    """Watches the interface of `source`, which is open."""
+
+    def __init__(self, source: "LiveSource", tell: Tell) -> None:
+        self._source = source
+        self._tell = tell
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+        self._state = UP  # until the first look says otherwise
+        self._since = time.monotonic()
+        self._revived_at = float("-inf")
+        self._failures = 0
+        self.waiting = False
+        """Whether the interface is gone: there is nothing to fill from."""
+
+    @property
+    def up(self) -> bool:
+        """Whether packets can come, as far as was seen."""
+        return not self.waiting and self._state == UP
+
+    def look(self) -> None:
+        """See whether it went down or came up; to be called about once a second."""
+        found = state(self._socket, self._source.interface)
+        if self.waiting or found is None or found == self._state:
+            return
+        now = time.monotonic()
+        facts = {"interface": self._source.interface, "state": found}
+        if found == UP:
+            seconds = now - self._since
+            text = f"[!] interface {self._source.interface}: up again after {seconds:.1f} s"
+            self._tell("interface_up", text, seconds=round(seconds, 3), **facts)
+        else:
+            if self._state == UP:
+                self._since = now
+            text = f"[!] interface {self._source.interface}: {found}, no packets meanwhile"
+            self._tell("interface_down", text, **facts)
+        self._state = found
+
+    def lost(self) -> bool:
+        """Whether the source failed because its interface is gone; it is waited for then."""
+        now = time.monotonic()
+        self._failures = self._failures + 1 if now - self._revived_at < STEADY_S else 0
+        if not self._source.gone or self._failures > MOST_FAILURES:
+            return False
+        self.waiting = True
+        self._since = now
+        name = self._source.interface
+        text = f"[!] interface {name}: gone, waiting for it to come back"
+        self._tell("interface_gone", text, interface=name)
+        return True
+
+    def back(self) -> bool:
+        """Whether the interface that was gone is there again, and the source bound to it."""
+        name = self._source.interface
+        found = state(self._socket, name)
+        if found in (None, DOWN) or not self._source.revive():
+            return False
+        self._revived_at = time.monotonic()
+        self.waiting = False
+        self._state = found
+        seconds = self._revived_at - self._since
+        text = f"[!] interface {name}: back, nothing was recorded for {seconds:.1f} s"
+        self._tell("interface_back", text, interface=name, seconds=round(seconds, 3))
+        return True
+
+    def close(self) -> None:
+        """Close what it asks the kernel by."""
+        self._socket.close()
+
+
+def state(asking: socket.socket, interface: str) -> str | None:
+    """UP, DOWN or NO_CARRIER; None for what is no interface of the kernel's (`any`).
+
+    `asking` is any socket in the network namespace of the interface.
+    """
+    try:
+        # An alternative name may be longer than what this call takes.
+        name = socket.if_indextoname(socket.if_nametoindex(interface)).encode()
+        answer = fcntl.ioctl(asking, _SIOCGIFFLAGS, _IFREQ.pack(name, 0))
+    except OSError:
+        return None
+    flags = _IFREQ.unpack(answer)[1]
+    if not flags & _IFF_UP:
+        return DOWN
+    return UP if flags & _IFF_RUNNING else NO_CARRIER
