@@ -1,0 +1,79 @@
+"""Linux's packet sockets and the few questions that are asked of an interface, packet(7)."""
+from libc.stddef cimport size_t
+
+cdef extern from "<poll.h>" nogil:
+    enum:
+        POLLOUT
+
+cdef extern from "<unistd.h>" nogil:
+    int close_fd "close"(int fd)
+
+cdef extern from "<sys/ioctl.h>" nogil:
+    enum:
+        SIOCGIFFLAGS
+        SIOCGIFINDEX
+        SIOCGIFMTU
+    int ioctl(int fd, unsigned long request, void *argument)
+
+cdef extern from "<sys/socket.h>" nogil:
+    struct iovec:
+        void *iov_base
+        size_t iov_len
+    struct msghdr:
+        iovec *msg_iov
+        size_t msg_iovlen
+    struct sockaddr:
+        pass
+    enum:
+        AF_PACKET
+        MSG_DONTWAIT
+        SOCK_CLOEXEC
+        SOCK_RAW
+        SOL_PACKET
+    int new_socket "socket"(int domain, int kind, int protocol)
+    int bind(int fd, const sockaddr *address, unsigned int size)
+    int getsockname(int fd, sockaddr *address, unsigned int *size)
+    int setsockopt(int fd, int level, int name, const void *value, unsigned int size)
+    ssize_t send_to "send"(int fd, const void *data, size_t size, int flags)
+    ssize_t sendmsg(int fd, const msghdr *message, int flags)
+
+cdef extern from "<sys/mman.h>" nogil:
+    enum:
+        MAP_SHARED
+        PROT_READ
+        PROT_WRITE
+    void *MAP_FAILED
+    void *mmap(void *at, size_t size, int access, int flags, int fd, long offset)
+    int munmap(void *at, size_t size)
+
+cdef extern from "<net/if.h>" nogil:
+    struct ifreq:
+        char ifr_name[16]
+        short ifr_flags
+        int ifr_ifindex
+        int ifr_mtu
+    enum:
+        IFF_RUNNING
+        IFF_UP
+        IFNAMSIZ
+    unsigned int if_nametoindex(const char *name)
+
+cdef extern from "<linux/if_arp.h>" nogil:
+    enum:
+        ARPHRD_ETHER
+        ARPHRD_LOOPBACK
+        ARPHRD_NONE
+        ARPHRD_RAWIP
+        ARPHRD_SIT
+        ARPHRD_TUNNEL
+        ARPHRD_TUNNEL6
+
+cdef extern from "<linux/if_packet.h>" nogil:
+    struct sockaddr_ll:
+        unsigned short sll_family
+        int sll_ifindex
+        unsigned short sll_hatype
+    enum:
+        PACKET_TX_RING
+        PACKET_VERSION
+        PACKET_VNET_HDR
