@@ -156,3 +156,27 @@ $(VENV)-3.%/.installed: $(SOURCES) | build-packages
 	@touch $(@D).new
 	.ci/install "$$(.ci/pythons 3.$*)" $(@D)
 	@mv $(@D).new $@
+
+##@ Package
+
+deb: | package-packages ## build dist/daemonlogger-py_VERSION_ARCH.deb; needs no root
+	packaging/deb/build dist
+
+rpm: ## build dist/ARCH/daemonlogger-py-VERSION.ARCH.rpm, where rpmbuild is
+	rpmbuild -bb --quiet --build-in-place --define "_rpmdir $(CURDIR)/dist" packaging/daemonlogger-py.spec
+
+# The first of the two that is here.
+container: ## build the container image daemonlogger-py with podman or docker
+	$(firstword $(shell command -v podman docker) podman) build --tag daemonlogger-py \
+		--file packaging/Containerfile .
+
+completion: $(BUILT) ## write the shell completions from what the command lines are made of
+	for shell in bash zsh fish; do for program in daemonlogger dlctl; do \
+		$(VENV)/bin/python -m daemonlogger_py.cli.completion $$shell $$program \
+			>packaging/completion/$$program.$$shell; \
+	done; done
+
+.PHONY: deb rpm container completion package-packages
+
+package-packages:
+	@.ci/packages build package
