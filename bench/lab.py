@@ -112,13 +112,16 @@ class Lab:
         needs_poke: bool = False,
         during: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext,
         ballast_bytes: int = 0,
+        tapped: bool = False,
     ) -> Recorded:
         """Start a recorder, send, let it settle, stop it by SIGINT, and count its files.
 
-        during() is entered just before the sender starts and left when it has ended. Raises
-        ToolError when the recorder or the sender fails or does not end in time.
+        during() is entered just before the sender starts and left when it has ended. With tapped,
+        what is kept is what arrived behind the tap. Raises ToolError when the recorder or the
+        sender fails or does not end in time.
         """
         before = self._received()
+        before_behind = self._received_behind() if tapped else 0
         cpu = self.sender_cpu if one_core else self.recorder_cpu
         ballast = Ballast(ballast_bytes)
         with started(self._command(self._recorder, cpu, argv), self._work / "recorder") as child:
@@ -133,7 +136,10 @@ class Lab:
             cost = child.wait(_STOP_LIMIT_S, may_fail=True)
             pokes = re.search(r"^pokes (\d+)$", child.printed(), re.MULTILINE)
         files = [path for path in sorted(out.iterdir()) if path.is_file()]
-        kept = packets_in(files) - (int(pokes[1]) if pokes else 0)
+        if tapped:
+            kept = self._received_behind() - before_behind
+        else:
+            kept = packets_in(files) - (int(pokes[1]) if pokes else 0)
         return Recorded(cost, delivered, kept, sent, per_s)
 
     def _command(self, space: str, cpu: int, argv: Sequence[str]) -> list[str]:
@@ -144,10 +150,24 @@ class Lab:
     def _inside(self, space: str, *argv: str) -> str:
         return check(["ip", "netns", "exec", space, *argv])
 
+    @contextlib.contextmanager
+    def tap(self) -> Iterator[str]:
+        """Make an interface for the recorder to send out of, `ta`, and what is behind it."""
+        pair = ["ta", "type", "veth", "peer", "name", "tb", "netns", self._sender]
+        check(["ip", "-n", self._recorder, "link", "add", *pair])
+        try:
+            check(["ip", "-n", self._recorder, "link", "set", "ta", "up"])
+            check(["ip", "-n", self._sender, "link", "set", "tb", "up"])
+            yield "ta"
+        finally:
+            check(["ip", "-n", self._recorder, "link", "del", "ta"])
+
     def _received(self) -> int:
         """Return how many packets the recorder's interface has received."""
-        found = check(["ip", "-n", self._recorder, "-j", "-s", "link", "show", self.interface])
-        return int(json.loads(found)[0]["stats64"]["rx"]["packets"])
+        return _received_on(self._recorder, self.interface)
+
+    def _received_behind(self) -> int:
+        return _received_on(self._sender, "tb")
 
     def _wait_listening(self, child: Child) -> None:
         """Wait until the child has a running packet socket, then a moment for its output file."""
@@ -184,6 +204,11 @@ class Lab:
         path = self._work / "poke.pcap"
         path.write_bytes(struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 1) + record)
         self._inside(self._sender, "tcpreplay", "-q", "-i", "va", str(path))
+
+
+def _received_on(space: str, interface: str) -> int:
+    found = check(["ip", "-n", space, "-j", "-s", "link", "show", interface])
+    return int(json.loads(found)[0]["stats64"]["rx"]["packets"])
 
 
 def settle(child: Child) -> None:

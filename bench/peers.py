@@ -23,6 +23,8 @@ Replay = Callable[[Path, Path, str], list[str]]
 """(savefile, output directory, filter) -> command line."""
 Live = Callable[[str, Path], list[str]]
 """(interface, output directory) -> command line."""
+Tap = Callable[[str, str], list[str]]
+"""(interface, output interface) -> command line."""
 
 _LOOP = Path(__file__).with_name("pylibpcap_loop.py")
 
@@ -36,6 +38,7 @@ class Tool:
     replay: Replay | None = None
     live: Live | None = None
     rolling: Live | None = None
+    tap: Tap | None = None
     version: tuple[str, ...] = ("--version",)
     needs_poke: bool = False
 
@@ -97,6 +100,7 @@ def _ours(name: str, *extra: str) -> Tool:
         ],
         live=lambda iface, out: [*to, "-i", iface, "-l", str(out), "-n", "t", "-s", "100g"],
         rolling=lambda iface, out: [*to, "-i", iface, "-l", str(out), "-n", "t", "-s", "10m"],
+        tap=lambda iface, out: [*to, "-i", iface, "-o", out],
         version=("-v",),
     )
 
@@ -137,6 +141,7 @@ def _original() -> Tool:
         ],
         live=lambda iface, out: [*to, "-i", iface, "-l", str(out), "-n", "t"],
         rolling=lambda iface, out: [*to, "-i", iface, "-l", str(out), "-n", "t", "-s", "10000000"],
+        tap=lambda iface, out: [*to, "-i", iface, "-o", out],
         version=("-v",),
     )
 
@@ -187,6 +192,7 @@ def _netsniff() -> Tool:
             "-F",
             "10MiB",
         ],
+        tap=lambda iface, out: [*ring, "--in", iface, "--out", out],
     )
 
 

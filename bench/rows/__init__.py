@@ -15,6 +15,7 @@ from bench.rows import (
     ring_size,
     rolls,
     start,
+    tap,
 )
 from bench.session import Session
 
@@ -28,6 +29,7 @@ ROWS: dict[str, tuple[Run, str]] = {
     "one-core": (one_core.run, "sender and recorder on one core: drops"),
     "rolls": (rolls.run, "live with a roll every 10 MB: packets kept"),
     "frozen-disk": (frozen_disk.run, "disk frozen for 2 s: packets lost"),
+    "tap": (tap.run, "soft tap: CPU and loss"),
     "start": (start.run, "daemonlogger -v, wall"),
     "sweep-packet-size": (packet_size.run, "cost against packet size"),
     "sweep-file-size": (file_size.run, "-R against file size"),

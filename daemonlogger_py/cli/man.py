@@ -50,6 +50,10 @@ FILES = (
         ),
     ),
     (
+        "/run/daemonlogger.pid",
+        "The PID file of -d; see -p and -P.",
+    ),
+    (
         "PREFIX.EPOCH.SERIAL",
         (
             "A further savefile of the same second: .001, .002 and so on. No file is ever"
@@ -90,10 +94,39 @@ EXAMPLES = (
         "daemonlogger -R big.pcap -s 100m -n web host 192.0.2.1",
     ),
     (
+        "The first as a service that gives its privileges up, with metrics for Prometheus:",
+        (
+            "daemonlogger -d -u nobody -g nogroup -i eth0 -r -m 5 -s 1000000 -l /var/pcap"
+            " --metrics 9100"
+        ),
+    ),
+    (
+        "Only ICMP, sent on to an interface where a sensor listens, each packet at once:",
+        "daemonlogger -F -i eth0 -o eth1 icmp",
+    ),
+    (
+        "A savefile sent out again with the timing it was recorded with, twice as fast:",
+        "daemonlogger -R incident.pcap -o eth1 --pace 2",
+    ),
+    (
+        "Compress each savefile once it is complete:",
+        "daemonlogger -i eth0 -t 1h -l /var/pcap --on-roll 'sh -c \"gzip $DAEMONLOGGER_FILE\"'",
+    ),
+    (
         "The first of these as a configuration file, used with --config uplink.toml:",
         (
             'interface = "eth0"\nsnaplen = 1515\nroll-size = 1000000\nmax-files = 5\nring = true\n'
             'log-dir = "/var/pcap"\nprefix = "uplink"'
+        ),
+    ),
+)
+
+ENVIRONMENT = (
+    (
+        "NOTIFY_SOCKET, WATCHDOG_USEC",
+        (
+            "Set by systemd: it is told when recording has begun, how it goes, and when it ends;"
+            " the watchdog is fed only while what was captured reaches the disk."
         ),
     ),
 )
@@ -110,7 +143,13 @@ any file whose name contains the prefix, and as many as needed, where it took on
 
 -m with -r counts the file being written.
 
--a moves pruned files, where the original ignored it. HUP rolls over, where it restarted.
+-a moves pruned files, where the original ignored it. HUP rolls over, where it restarted, and
+works after privileges were dropped.
+
+-o counts what could not be sent, by reason; larger frames than the interface takes are segmented.
+
+-d returns once recording has begun; what is wrong is said before, with the exit status. -T: the
+log directory is looked for inside the new root, as in the original.
 
 A full volume is an error (exit status 1) without -r, and prunes with it.
 
@@ -136,6 +175,7 @@ def recorder_page() -> str:
                 lines += _option(option)
     lines += _section("SIGNALS", _definitions(SIGNALS))
     lines += _section("FILES", [*_definitions(FILES), ".PP", *_filled(FILES_NOTE)])
+    lines += _section("ENVIRONMENT", _definitions(ENVIRONMENT))
     lines += _section("EXIT STATUS", _definitions(EXIT_STATUS))
     lines += _section("EXAMPLES", _examples(EXAMPLES))
     lines += _section("DIFFERENCES FROM THE ORIGINAL", _paragraphs(DIFFERENCES))
@@ -186,6 +226,8 @@ def _option(option: Option) -> list[str]:
     names = [f"-{option.short}"] if option.short else []
     names.append(f"--{option.long}")
     value = rf" \fI{_escaped(option.metavar)}\fR" if option.metavar else ""
+    if option.absent is not None:
+        value = rf" [{value.strip()}]"
     header = ", ".join(rf"\fB{_escaped(name)}\fR{value}" for name in names)
     text = option.man
     if option.default:
@@ -228,7 +270,7 @@ def _paragraphs(text: str, between: str = ".PP") -> list[str]:
 def _filled(text: str) -> Iterator[str]:
     # Each sentence begins a line, as mandoc -T lint and everyone who diffs the page ask for.
     for sentence in re.split(r"(?<=[.:;]) (?=[A-Z-])", " ".join(text.split())):
-        for line in textwrap.wrap(sentence, 70, break_long_words=False, break_on_hyphens=False):
+        for line in textwrap.wrap(sentence, 60, break_long_words=False, break_on_hyphens=False):
             yield _marked_up(line)
 
 

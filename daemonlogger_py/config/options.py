@@ -125,7 +125,7 @@ OPTIONS: tuple[Option, ...] = (
         metavar="N",
         parse=partial(units.parse_count, at_most=MAX_SNAPLEN),
         types=NUMBER_TYPES,
-        default="65535; with -R, all",
+        default="65535; with -o, 262144; with -R, all",
         help="keep at most N bytes of each packet",
         man="Keep at most N bytes of each packet. Its original length is kept in any case.",
         group=SOURCE,
@@ -146,7 +146,7 @@ OPTIONS: tuple[Option, ...] = (
         metavar="SIZE",
         parse=partial(units.parse_size, at_least=4096, at_most=MAX_KERNEL_BUFFER),
         types=NUMBER_TYPES,
-        default="64m",
+        default="64m; with -o, 256m",
         help="size of the kernel's capture buffer",
         man="Size of the kernel's capture buffer, which bridges the time until this process is"
         " scheduled again.",

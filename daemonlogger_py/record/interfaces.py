@@ -4,7 +4,9 @@ Asks the kernel for what exists (in the network namespace this process is in, wh
 show) and libpcap for its further devices and its order of preference. Opening one is the engine's.
 """
 
+import os
 import socket
+from contextlib import suppress
 
 from daemonlogger_py.errors import UsageError
 
@@ -34,6 +36,27 @@ def is_missing(name: str) -> bool:
     except OSError:
         return name not in _libpcap_devices()
     return False
+
+
+def stacked(one: str, other: str) -> bool:
+    """Whether one of two interfaces is built on the other, as a VLAN or a bridge is.
+
+    By what /sys shows: nothing where it is of another network namespace.
+    """
+    return other in _below(one) or one in _below(other)
+
+
+def _below(interface: str) -> set[str]:
+    found: set[str] = set()
+    ahead = [interface]
+    while ahead:
+        with suppress(OSError):
+            for entry in os.listdir(f"/sys/class/net/{ahead.pop()}"):
+                name = entry.removeprefix("lower_")
+                if name != entry and name not in found:
+                    found.add(name)
+                    ahead.append(name)
+    return found
 
 
 def default() -> str:

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from daemonlogger_py.service.privileges import Identity
 
 LIVE_SNAPLEN = 65535
+# An offloaded frame, which has a link-layer header on top of 64 KiB, has to be whole to be sent on.
+TAP_SNAPLEN = 262144
 # A roll size that nobody asked for is lowered until this many savefiles fit into the ring.
 LEAST_SAVEFILES = 8
 LEAST_ROLL_BYTES = 64 * 1024
@@ -231,7 +233,7 @@ def _open_interface(config: RecorderConfig, wake_fd: int, filter_text: str) -> "
         config.interface or _default_interface(config),
         wake_fd=wake_fd,
         filter_text=filter_text,
-        snaplen=config.snaplen or LIVE_SNAPLEN,
+        snaplen=config.snaplen or (TAP_SNAPLEN if config.tap else LIVE_SNAPLEN),
         promiscuous=config.promiscuous,
         buffer_bytes=config.buffer_size,
         tstamp_type=config.tstamp_type,
@@ -268,8 +270,15 @@ def _wait_for(interface: str, tell: Tell, say_now: Callable[[], None]) -> None:
 
 
 def _open_taps(config: RecorderConfig, source: Source, wake_fd: int, tell: Tell) -> "Taps":
+    from daemonlogger_py.record import interfaces
     from daemonlogger_py.record.taps import Taps
 
+    for output in config.tap if config.direction != "in" else ():
+        if config.interface is not None and interfaces.stacked(config.interface, output):
+            raise UsageError(
+                f"-o {output}: what it sends passes {config.interface} again, the tap would feed "
+                "on itself; accepted: --direction in"
+            )
     return Taps(config, source, wake_fd, tell)
 
 

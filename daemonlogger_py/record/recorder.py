@@ -122,8 +122,7 @@ class Recorder:
         self._until_counts = config.tstamp_type not in UNSYNCED
         self._buffer: Buffer | None = None
         self._lead = b""  # what the next buffer has to begin with
-        self._lead_unwritten = False
-        self._lead_due_ns = NEVER_NS
+        self._lead_due_ns = NEVER_NS  # when it has to be written, if it is not yet
         self._newest_epoch = newest_epoch
         self._savefile = self._next_savefile()
         self._rollovers = dict.fromkeys(ROLLOVERS, 0)
@@ -309,7 +308,7 @@ class Recorder:
     def _deadline_passed(self, buffer: Buffer) -> None:
         now_ns = time.monotonic_ns()
         waited = buffer.packets and now_ns >= buffer.waiting_since_ns + self._hold_ns
-        if (waited or self._lead_unwritten) and not self._writer.busy:
+        if (waited or self._lead_due_ns != NEVER_NS) and not self._writer.busy:
             self._hand_over(flush=True)
         self._roll_by_clock()
 
@@ -452,11 +451,9 @@ class Recorder:
         length = used if flush or last else used - over
         with memoryview(buffer) as view:
             self._lead = bytes(view[used - over :])
-        self._lead_unwritten = length < used
-        if self._lead_unwritten:
+        self._lead_due_ns = NEVER_NS
+        if length < used:
             self._lead_due_ns = time.monotonic_ns() + self._hold_ns
-        else:
-            self._lead_due_ns = NEVER_NS
         self._writer.write(buffer, self._savefile.offset, length)
         self._savefile.offset += used - over
         self._savefile.packets += buffer.packets
@@ -464,9 +461,8 @@ class Recorder:
 
     def _hand_over_lead(self) -> None:
         """Write the end of a record that a full buffer left to the next, which has none yet."""
-        if self._lead_unwritten:
+        if self._lead_due_ns != NEVER_NS:
             self._writer.write_end(self._lead, self._savefile.offset)
-            self._lead_unwritten = False
             self._lead_due_ns = NEVER_NS
 
     def _drop_buffer(self) -> None:

@@ -4,6 +4,7 @@ The engine's Tap sends; this opens one an interface, waits where it may, and say
 once. It belongs to the loop's thread.
 """
 
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from typing import NamedTuple
@@ -18,6 +19,8 @@ from daemonlogger_py.record.messages import Tell
 # waits in the kernel's capture buffer meanwhile; a savefile can wait.
 LIVE_WAIT_NS = 200_000_000
 READ_WAIT_NS = 10_000_000_000
+# How often an interface that is down is looked at when there is nothing but it to wait for.
+DOWN_S = 0.1
 
 
 class TapTotals(NamedTuple):
@@ -61,6 +64,7 @@ class Taps:
 
     def __init__(self, config: RecorderConfig, source: Source, wake_fd: int, tell: Tell) -> None:
         self._tell = tell
+        self._live = source.live
         self._wait_ns = LIVE_WAIT_NS if source.live else READ_WAIT_NS
         self._received = 0
         self._said: set[tuple[str, str]] = set()
@@ -92,7 +96,7 @@ class Taps:
         """
         self._received += packets
         reached = [begin] * len(self._taps)
-        going_on = True
+        going_on = self._ready(serve)
         while going_on and min(reached) < len(buffer):
             if self._at_once is None:
                 reached = [
@@ -106,14 +110,21 @@ class Taps:
                 going_on = serve()
         self._remark()
 
+    def _ready(self, serve: Callable[[], bool]) -> bool:
+        """Look whether taps that are down are back; a savefile can wait until they are."""
+        while self._down() and not self._live:
+            self._remark()
+            time.sleep(DOWN_S)
+            if not serve():
+                return False
+        return True
+
+    def _down(self) -> list[Tap]:
+        return [tap for tap in self._taps if tap.down and not tap.revive()]
+
     def look(self) -> None:
         """Have a tap that is down try again; to be called about once a second."""
-        for tap in self._taps:
-            if tap.down and tap.revive():
-                missed = tap.counters().missed
-                text = f"[!] tap {tap.interface}: back, {missed} packets were missed in all"
-                self._tell("tap_back", text, interface=tap.interface, missed=missed)
-                self._said.discard((tap.interface, "tap_down"))
+        self._down()
         self._remark()
 
     def totals(self) -> list[TapTotals]:
@@ -142,8 +153,13 @@ class Taps:
         self._close.close()
 
     def _remark(self) -> None:
-        """Say each kind of trouble once, until it is over."""
+        """Say each kind of trouble once; that a tap is down, until it is not."""
         for tap in self._taps:
+            if not tap.down and (tap.interface, "tap_down") in self._said:
+                self._said.remove((tap.interface, "tap_down"))
+                missed = tap.counters().missed
+                text = f"[!] tap {tap.interface}: back, {missed} packets were missed in all"
+                self._tell("tap_back", text, interface=tap.interface, missed=missed)
             for event, what in (
                 ("tap_down", tap.failure and f"{tap.failure}, packets are missed"),
                 ("tap_too_large", tap.remark and f"{tap.remark}; more are counted"),

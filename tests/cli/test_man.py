@@ -38,8 +38,8 @@ def test_every_option_and_verb_is_in() -> None:
 def test_sections() -> None:
     found = [line for line in man.recorder_page().splitlines() if line.startswith(".SH ")]
     assert [line.removeprefix(".SH ").strip('"') for line in found] == [
-        "NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "SIGNALS", "FILES", "EXIT STATUS",
-        "EXAMPLES", "DIFFERENCES FROM THE ORIGINAL", "SEE ALSO",
+        "NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "SIGNALS", "FILES", "ENVIRONMENT",
+        "EXIT STATUS", "EXAMPLES", "DIFFERENCES FROM THE ORIGINAL", "SEE ALSO",
     ]  # fmt: skip
     assert f"daemonlogger-py {daemonlogger_py.__version__}" in man.recorder_page()
 

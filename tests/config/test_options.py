@@ -42,7 +42,7 @@ def test_defaults_shown_are_the_defaults(option) -> None:
     without = {"pidfile": PID_FILE, "pid-dir": PID_DIR}
     field = option.long.replace("-", "_")
     expected = without.get(option.long) or getattr(RecorderConfig(), field)
-    assert option.parse(option.default) == expected
+    assert option.parse(option.default.partition(";")[0]) == expected
 
 
 @pytest.mark.parametrize(

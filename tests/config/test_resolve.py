@@ -39,7 +39,12 @@ LIVE: list[tuple[str, str | bool | list[str], Any, dict[str, Any]]] = [
     ("buffer-memory", "1m", 1 << 20, {"buffer_memory": 1 << 20}),
     ("direct", True, True, {"direct": True}),
     ("wait-interface", True, True, {"wait_interface": True}),
-    ("tap", ["eth1", "eth2"], ["eth1", "eth2"], {"tap": ("eth1", "eth2")}),
+    (
+        "tap",
+        ["eth1", "eth2"],
+        ["eth1", "eth2"],
+        {"tap": ("eth1", "eth2"), "buffer_size": 256 << 20},
+    ),
     ("daemon", True, True, {"daemon": True}),
     ("pidfile", "a.pid", "a.pid", {"pidfile": "a.pid"}),
     ("pid-dir", "old", "old", {"pid_dir": "old"}),
@@ -178,7 +183,9 @@ def test_config_file_missing_or_directory(directories) -> None:
 
 def test_options_of_a_tap(directories) -> None:
     flags: dict[str, Any] = {"read": "a.pcap", "tap": ["eth1"], "tee": True, "pace": "2.5"}
-    expected = RecorderConfig(read="a.pcap", tap=("eth1",), tee=True, pace=2.5)
+    expected = RecorderConfig(
+        read="a.pcap", tap=("eth1",), tee=True, pace=2.5, buffer_size=256 << 20
+    )
     assert resolve(flags) == expected
     table = {"read": "a.pcap", "tap": "eth1", "tee": True, "pace": 2.5}
     assert resolve({}, (), ConfigFile("f.toml", table)) == expected

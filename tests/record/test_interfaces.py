@@ -90,3 +90,27 @@ def test_this_machine() -> None:
     assert any(line.startswith("lo ") for line in interfaces.table().splitlines())
     with pytest.raises(UsageError, match="'nosuch0'"):
         interfaces.require("nosuch0")
+
+
+def test_interfaces_that_are_built_on_one_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = {
+        "br0": ["address", "lower_eth0", "lower_eth1.5"],
+        "eth1.5": ["lower_eth1", "upper_br0"],
+        "eth0": ["upper_br0"],
+        "eth1": ["upper_eth1.5"],
+        "odd": ["lower_even"],
+        "even": ["lower_odd"],
+    }
+
+    def listdir(path: str) -> list[str]:
+        if path.rpartition("/")[2] not in shown:
+            raise FileNotFoundError(path)
+        return shown[path.rpartition("/")[2]]
+
+    monkeypatch.setattr(interfaces.os, "listdir", listdir)
+
+    for one, other in (("br0", "eth0"), ("eth0", "br0"), ("br0", "eth1"), ("eth1", "eth1.5")):
+        assert interfaces.stacked(one, other)
+    for one, other in (("eth0", "eth1"), ("eth0", "eth1.5"), ("eth0", "gone"), ("gone", "eth0")):
+        assert not interfaces.stacked(one, other)
+    assert interfaces.stacked("odd", "even")

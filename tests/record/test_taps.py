@@ -193,3 +193,38 @@ def test_a_tap_that_is_down_is_looked_for_and_said_each_time(
         ]
         * 2
     )
+
+
+def test_a_savefile_waits_for_an_interface_that_is_down(
+    fakes: list[FakeTap], told: Told, buffer: Buffer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(taps, "DOWN_S", 0.0)
+    served = []
+
+    def serve() -> bool:
+        served.append(True)
+        fakes[0].revives = len(served) == 3
+        return True
+
+    with closing(make(told, "a0", live=False, read="x")) as made:
+        fakes[0].failure = "interface a0 is down"
+        made.send(buffer, 0, 3, serve)
+
+    assert len(served) == 3
+    assert [offset for offset, _ in fakes[0].asked] == [0]
+    assert told.texts() == [
+        "[!] tap a0: interface a0 is down, packets are missed",
+        "[!] tap a0: back, 0 packets were missed in all",
+    ]
+
+
+def test_an_end_while_the_interface_is_down(
+    fakes: list[FakeTap], told: Told, buffer: Buffer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(taps, "DOWN_S", 0.0)
+    with closing(make(told, "a0", live=False, read="x")) as made:
+        fakes[0].failure = "interface a0 is down"
+        made.send(buffer, 0, 3, lambda: False)
+
+        assert made.totals()[0].unsent == 3
+    assert fakes[0].asked == []

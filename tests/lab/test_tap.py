@@ -1,0 +1,261 @@
+"""The soft tap as its user types it: what arrives behind it, byte for byte, and what is told."""
+
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from .commands import finish, run
+from .conftest import Record
+from .load import Load
+from .network import Link, Namespace
+from .recorder import daemonlogger, parse_totals
+from .records import assert_run, numbers_of, records, savefiles, walk, walk_all
+from .senders import Frames, ping, replay
+
+OUT = "edsc0"
+SENT_LINE = re.compile(
+    r"(\d+) packets sent out of (\w+), \d+ bytes, (\d+) too large, (\d+) refused by the kernel, "
+    r"(\d+) dropped on a full queue(.*)"
+)
+
+
+@pytest.fixture
+def behind(link: Link) -> Iterator[Namespace]:
+    """What is behind the tap: a namespace joined to the recorder's interface `OUT`."""
+    with Link(sending=OUT, receiving="behind") as made:
+        run("ip", "-n", made.sender.name, "link", "set", OUT, "netns", link.receiver.name)
+        off = f"echo 1 >/proc/sys/net/ipv6/conf/{OUT}/disable_ipv6"
+        run(*link.receiver.command("sh", "-c", off))
+        run("ip", "-n", link.receiver.name, "link", "set", OUT, "up")
+        yield made.receiver
+
+
+@contextmanager
+def listening(behind: Namespace, path: Path) -> Iterator[None]:
+    """A tcpdump behind the tap, which has everything in `path` afterwards."""
+    process = subprocess.Popen(
+        behind.command("tcpdump", "-i", "behind", "-B", "65536", "-U", "-w", path, "-Z", "root"),
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stderr is not None
+        while "listening on behind" not in process.stderr.readline():
+            assert process.poll() is None
+        yield
+        time.sleep(1.3)  # the kernel keeps a block that is not full for a second
+        process.send_signal(signal.SIGINT)
+        process.wait(20)
+    finally:
+        finish(process)
+
+
+def sent_line(text: str) -> list[int]:
+    """Sent, too large, refused, dropped, of the last statistics."""
+    found = SENT_LINE.findall(text)[-1]
+    return [int(found[0]), *map(int, found[2:5])]
+
+
+def test_only_what_the_filter_accepts_arrives(
+    link: Link, behind: Namespace, record: Record, logs: Path, tmp_path: Path
+) -> None:
+    address = link.with_addresses()[1]
+    arrived = tmp_path / "arrived.pcap"
+    with listening(behind, arrived):
+        recorder = record("-F", "-o", OUT, "icmp", directory=None, listen=False)
+        recorder.says(r"sniffing on interface vb")
+        sample = tmp_path / "sample.pcap"
+        beside = subprocess.Popen(
+            link.receiver.command("tcpdump", "-i", "vb", "-U", "-w", sample, "-Z", "root", "icmp"),
+            stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        try:
+            time.sleep(1)
+            ping(link, address, 50)
+            time.sleep(0.5)
+            beside.send_signal(signal.SIGINT)
+            beside.wait(20)
+        finally:
+            finish(beside)
+        totals = recorder.stop()
+
+    frames = [packet.data for packet in records(sample)]
+    assert len(frames) == 100
+    assert [packet.data for packet in records(arrived)] == frames
+    assert (totals.received, totals.files) == (100, 0)
+    assert "[-] Tap output interface set to edsc0" in recorder.text
+    assert sent_line(recorder.text) == [100, 0, 0, 0]
+    assert list(logs.iterdir()) == []
+
+
+def test_a_million_arrive_in_order(
+    link: Link, behind: Namespace, record: Record, million: Load, memory: Path
+) -> None:
+    arrived = memory / "arrived.pcap"
+    with listening(behind, arrived):
+        recorder = record("-o", OUT, directory=None, listen=False)
+        recorder.says(r"sniffing on interface vb")
+        time.sleep(0.3)
+        sent = replay(link, million, pps=200_000)
+        link.settle(sent)
+        time.sleep(0.5)
+        totals = recorder.stop()
+    try:
+        assert_run(walk(arrived).numbers, 0, sent - 1)
+    finally:
+        arrived.unlink()
+    assert totals.kernel_dropped == 0
+    assert sent_line(recorder.text) == [sent, 0, 0, 0]
+
+
+def test_tee_records_what_it_sends(
+    link: Link, behind: Namespace, record: Record, logs: Path, thousands: Load, tmp_path: Path
+) -> None:
+    arrived = tmp_path / "arrived.pcap"
+    with listening(behind, arrived):
+        recorder = record("-o", OUT, "--tee", "-s", "1m")
+        sent = replay(link, thousands, pps=50_000)
+        link.settle(sent)
+        time.sleep(0.5)
+        recorder.stop()
+
+    assert_run(walk(arrived).numbers, 0, sent - 1)
+    found = savefiles(logs)
+    assert len(found) > 3
+    assert_run(numbers_of(walk_all(found)), 0, sent - 1)
+
+
+def test_lone_packet_is_sent_at_once(
+    link: Link, behind: Namespace, record: Record, frames: Frames, tmp_path: Path
+) -> None:
+    recorder = record("-o", OUT, "--tee", "-n", "t")
+    before = link.receiver.details()["received"]
+    frames.send()
+    started = time.monotonic()
+    shown = ("ip", "-n", behind.name, "-s", "-j", "link", "show", "behind")
+    while '"rx":{"bytes":0' in run(*shown).stdout.replace(" ", ""):
+        assert time.monotonic() < started + 0.5, "a tap must not wait for company"
+    assert link.receiver.details()["received"] == before + 1
+    recorder.stop()
+
+
+def test_savefile_is_sent_with_its_own_timing(
+    link: Link, behind: Namespace, record: Record, frames: Frames, logs: Path, tmp_path: Path
+) -> None:
+    recorder = record("-n", "t")
+    for _ in range(10):
+        frames.send()
+        time.sleep(0.1)
+    recorder.stop()
+    (source,) = savefiles(logs, "t")
+    arrived = tmp_path / "arrived.pcap"
+    for factor, lasts_s in (("1", 0.9), ("3", 0.3)):
+        with listening(behind, arrived):
+            options = ("-R", source, "-o", OUT, "--pace", factor)
+            replaying = record(*options, interface=None, directory=None, listen=False)
+            assert replaying.ended() == 0, replaying.text
+        packets = list(records(arrived))
+        assert len(packets) == 10
+        lasted_s = (packets[-1].time_ns - packets[0].time_ns) / 1e9
+        recorded = list(records(source))
+        expected_s = (recorded[-1].time_ns - recorded[0].time_ns) / 1e9 / float(factor)
+        assert abs(lasted_s - expected_s) < 0.05, (factor, lasts_s)
+
+
+def test_paced_replay_ends_at_once_on_a_signal(
+    link: Link, behind: Namespace, record: Record, frames: Frames, logs: Path
+) -> None:
+    recorder = record("-n", "t")
+    frames.send()
+    time.sleep(1.0)
+    frames.send()
+    recorder.stop()
+    (source,) = savefiles(logs, "t")
+    options = ("-R", source, "-o", OUT, "--pace", "0.01")
+    paced = record(*options, interface=None, directory=None, listen=False)
+    paced.says("Reading network traffic")
+    time.sleep(0.3)
+    before = paced.send(signal.SIGINT)
+    assert paced.end_ns() - before < 1e9
+    paced.ended()
+
+    assert SENT_LINE.findall(paced.text)[-1][0] == "1"
+    assert "1 not sent" in paced.text
+
+
+def test_savefile_at_full_speed(
+    link: Link, behind: Namespace, record: Record, million: Load, memory: Path
+) -> None:
+    arrived = memory / "arrived.pcap"
+    with listening(behind, arrived):
+        options = ("-R", million.path, "-o", OUT)
+        replaying = record(*options, interface=None, directory=None, listen=False)
+        assert replaying.ended() == 0, replaying.text
+    try:
+        assert_run(walk(arrived).numbers, 0, 999_999)
+    finally:
+        arrived.unlink()
+    assert parse_totals(replaying.text).received == 1_000_000
+
+
+def test_output_that_goes_away_is_missed_and_comes_back(
+    link: Link, behind: Namespace, record: Record, frames: Frames
+) -> None:
+    def received() -> int:
+        return parse_totals(recorder.text).received
+
+    recorder = record("-F", "-o", OUT, directory=None, listen=False)
+    recorder.says(r"sniffing on interface vb")
+    time.sleep(0.2)
+    frames.send()
+    time.sleep(0.2)
+    run("ip", "-n", link.receiver.name, "link", "set", OUT, "down")
+    frames.send()
+    recorder.says(r"\[!\] tap edsc0: interface edsc0 is down, packets are missed")
+    run("ip", "-n", link.receiver.name, "link", "set", OUT, "up")
+    recorder.says(r"\[!\] tap edsc0: back, 1 packets were missed in all")
+    frames.send()
+    time.sleep(0.2)
+    recorder.stop()
+
+    assert received() == 3
+    assert sent_line(recorder.text) == [2, 0, 0, 0]
+    assert "1 missed while it was down" in recorder.text
+
+
+def test_output_that_is_built_on_the_input_is_refused(link: Link, behind: Namespace) -> None:
+    for command in (
+        ("link", "add", "br5", "type", "bridge"),
+        ("link", "set", "vb", "master", "br5"),
+        ("link", "set", "br5", "up"),
+    ):
+        run("ip", "-n", link.receiver.name, *command)
+    # With a /sys of the namespace, which is where it says what is built on what.
+    inside = ("ip", "netns", "exec", link.receiver.name, *daemonlogger(), "-i", "vb", "-o", "br5")
+    done = run(*inside, "--check", check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "the tap would feed on itself; accepted: --direction in" in done.stderr
+    assert run(*inside, "--direction", "in", "--check").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("-i", "vb", "-o", "nosuch0"), "-o/--tap 'nosuch0': no such interface"),
+        (("-i", "vb", "-o", "vb"), "the tap would feed on itself"),
+        (("-i", "any", "-o", OUT), "the tap would feed on itself"),
+    ],
+)
+def test_refused(
+    link: Link, behind: Namespace, record: Record, arguments: tuple[str, ...], message: str
+) -> None:
+    recorder = record(*arguments, interface=None, directory=None, listen=False)
+    assert recorder.ended() == 2
+    assert message in recorder.text
