@@ -213,8 +213,9 @@ cdef class LiveSource:
 
     `snaplen` in bytes; `buffer_bytes` is the kernel's capture buffer; `flush` asks the kernel for
     packets in the shortest blocks, `immediate` for each one alone; with `prompt`, `fill` comes back
-    as soon as it has added something; `wake_fd` ends a wait when it becomes readable. Raises SourceError, FilterError, and UsageError where the interface cannot
-    do what was asked: nothing is left out silently. `warning` is what libpcap remarked, or None.
+    as soon as it has added something; `wake_fd` ends a wait when it becomes readable. Raises
+    SourceError, FilterError, and UsageError where the interface cannot do what was asked: nothing
+    is left out silently. `warning` is what libpcap remarked, or None.
     """
 
     cdef pcap_t *handle
