@@ -54,6 +54,7 @@ def run(config: RecorderConfig) -> int:
         stack.enter_context(signals)
         messages.release()
         around.watch(messages.tell)
+        stack.callback(around.settle)  # while what is reported then can still be told
         say_source(ready, messages.tell)
         _record(ready, around, signals, messages.tell)
     return 0

@@ -85,6 +85,11 @@ class Surroundings:
         if self.hooks is not None:
             self.hooks.watch(tell)
 
+    def settle(self) -> None:
+        """Wait for the hooks of what was sealed, as long as that may take."""
+        if self.hooks is not None:
+            self.hooks.close()
+
     def on_sealed(self, opened: Opened) -> Callable[[Sealed], None] | None:
         """What the writer has to call for each savefile that is complete."""
         hooks, log_dir = self.hooks, opened.log_dir

@@ -90,7 +90,8 @@ def test_a_hook_begins_as_any_program_expects_to(run: Run, tmp_path: Path) -> No
         line.split(":\t", 1) for line in (tmp_path / "status").read_text().splitlines() if line
     )
     signals = {int(status[key], 16) for key in ("SigBlk", "SigIgn", "SigCgt", "SigPnd")}
-    assert signals == {0}
+    # 32 and 33 are the C library's own: they are what they were where the tests were started.
+    assert {found & ~(3 << 31) for found in signals} == {0}
     assert int(status["Umask"], 8) & 0o027 == 0o027
 
 
