@@ -54,7 +54,10 @@ def direct_descriptors(recorder: Recorder) -> int:
     found = 0
     for number, target in recorder.descriptors().items():
         if re.search(r"/daemonlogger\.pcap\.\d+", target):
-            fdinfo = Path(f"/proc/{recorder.pid}/fdinfo/{number}").read_text()
+            try:
+                fdinfo = Path(f"/proc/{recorder.pid}/fdinfo/{number}").read_text()
+            except FileNotFoundError:  # only opened for a moment, to let go of its cached pages
+                continue
             flags = re.search(r"^flags:\s+([0-7]+)$", fdinfo, re.MULTILINE)
             assert flags
             found += bool(int(flags[1], 8) & os.O_DIRECT)
