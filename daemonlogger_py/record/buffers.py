@@ -7,7 +7,7 @@ disk keeps up never touches more than two or three.
 from daemonlogger_py.engine.buffer import Buffer
 
 # Smaller costs system calls, larger leaves the processor's cache.
-BUFFER_BYTES = 256 * 1024
+BUFFER_BYTES = 512 * 1024
 PAGE_BYTES = 4096
 # One is filled, one is written, one is on its way.
 LEAST = 3

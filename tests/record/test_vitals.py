@@ -66,7 +66,7 @@ def made(
     config = RecorderConfig(interface="eth0")
     ready = Opened(config, None, cast(Any, None), None, None, "")
     around = SimpleNamespace(notifier=notifier, metrics=metrics, detached=detached, hooks=None)
-    found = Vitals(ready, cast(Any, around), BufferPool(65_551, 1 << 20))
+    found = Vitals(ready, cast(Any, around), BufferPool(65_551, 1 << 24))
     found.of(writer, None)
     return found
 
@@ -171,5 +171,5 @@ def test_snapshot_is_of_the_last_look(clock: Clock) -> None:
     assert snapshot.rollovers == rolls
     assert sum(snapshot.write_latency.read()[0]) == 1
     assert snapshot.buffers_used_bytes == 0
-    assert 0 < snapshot.buffers_limit_bytes <= 1 << 20
+    assert 1 << 23 < snapshot.buffers_limit_bytes <= 1 << 24
     assert (snapshot.ring, snapshot.volume, snapshot.taps, snapshot.hooks) == (None, None, (), None)
