@@ -52,6 +52,8 @@ def _check_combinations(config: RecorderConfig, given: Mapping[str, Given]) -> N
         if option and option.savefiles_only and not config.savefiles:
             raise UsageError(f"{item}: accepted with {given['tap']} only if there is --tee")
     _check_tap(config, given)
+    if config.wait_interface and config.interface is None:
+        raise UsageError(f"{given['wait-interface']}: accepted only with -i/--interface")
     if config.max_bytes and config.roll_size_given and config.max_bytes < config.roll_size:
         raise UsageError(
             f"{given['max-bytes']}: less than {given['roll-size']}; accepted: at least one"
@@ -79,6 +81,10 @@ def _check_tap(config: RecorderConfig, given: Mapping[str, Given]) -> None:
 def _check_paths(config: RecorderConfig, given: Mapping[str, Given]) -> None:
     if config.read not in (None, "-"):
         _require_readable(given["read"], str(config.read))
+    if config.pid_path is not None:
+        option = "pid-dir" if "pid-dir" in given else "daemon" if config.daemon else "pidfile"
+        directory = os.path.dirname(config.pid_path)
+        _require_directory(given[option], directory, "a directory for the PID file that exists")
     if config.chroot is not None:
         _require_directory(given["chroot"], config.chroot, "a directory that exists")
     if not config.savefiles:

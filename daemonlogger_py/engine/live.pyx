@@ -343,7 +343,7 @@ cdef class LiveSource:
         if status < 0:
             what = detail if status == PCAP_ERROR else pcap_statustostr(status).decode()
             if status in (PCAP_ERROR_PERM_DENIED, PCAP_ERROR_PROMISC_PERM_DENIED):
-                what = "no permission to capture: root or CAP_NET_RAW (and CAP_NET_ADMIN) is needed"
+                what = "no permission to capture: CAP_NET_RAW is missing, which root has"
             elif status != PCAP_ERROR and detail and detail != what:
                 what = f"{what} ({detail})"
             raise SourceError(f"interface {self.interface}: {what}")

@@ -35,6 +35,7 @@ class Tap:
         wake_fd: int,
         nanosecond: bool = False,
         pace: float | None = None,
+        patient: bool = False,
     ) -> None: ...
     @property
     def down(self) -> bool: ...

@@ -118,6 +118,8 @@ cdef enum:
     PARTS = 4  # virtio-net header, frame up to its checksum, the checksum, the rest
     # Paced: frames due within this time leave together; a timer is no more exact.
     TOGETHER_NS = 50000
+    # The caller has other things to look after than a packet that is due much later.
+    LONGEST_PACED_NS = 200000000
     # The kernel does not tell when a queue behind the socket's own has room again.
     SHORTEST_PAUSE_NS = 20000
     LONGEST_PAUSE_NS = 1000000
@@ -244,6 +246,7 @@ cdef class Tap:
 
     `wake_fd` ends a wait when it becomes readable. With `pace`, frames leave with the recorded
     timing (whose fractions of a second are ns with `nanosecond`, else us), `pace` times as fast.
+    A `patient` tap waits for an interface that is down, as a savefile can.
     Raises UsageError where the interface does not exist or carries other packets, SourceError
     where it is down or may not be opened. Belongs to one thread; `counters` may be read by any.
     """
@@ -256,6 +259,8 @@ cdef class Tap:
     cdef int error
     cdef bint full  # in this call a frame was dropped
     cdef int wake_fd
+    cdef bint patient  # what cannot be sent for now is kept, and not missed
+    cdef uint64_t back_by_ns  # CLOCK_MONOTONIC: a paced wait goes no further
     cdef State state
     cdef int bind_error
     cdef bint ethernet
@@ -280,7 +285,14 @@ cdef class Tap:
         self.ring.memory = NULL
 
     def __init__(
-        self, str interface, *, int linktype, int wake_fd, bint nanosecond=False, pace=None
+        self,
+        str interface,
+        *,
+        int linktype,
+        int wake_fd,
+        bint nanosecond=False,
+        pace=None,
+        bint patient=False,
     ):
         if pace is not None and not 0 < pace < float("inf"):
             raise ValueError(f"pace {pace}: a number above 0")
@@ -292,6 +304,7 @@ cdef class Tap:
         self.close()
         self.interface = interface
         self.wake_fd = wake_fd
+        self.patient = patient
         self.fraction_ns = 1 if nanosecond else 1000
         self.pace.factor = pace or 0
         self.pause_ns = SHORTEST_PAUSE_NS
@@ -412,9 +425,11 @@ cdef class Tap:
     def send(self, Buffer buffer not None, size_t from_offset, uint64_t wait_ns):
         """Send the records in `buffer` from this byte offset on; the offset that was reached.
 
-        That is the end of the buffer, or less when `wake_fd` ended a wait: empty it and call
-        again. For a full transmit queue it waits at most `wait_ns` in all, then drops what does
-        not fit. While the interface is down frames are missed, until `revive` finds it up.
+        That is the end of the buffer, or less when `wake_fd` ended a wait (empty it and call
+        again), when the pace has kept it for LONGEST_PACED_NS, and, for a patient tap, while the
+        interface is down. For a full transmit queue it waits at most `wait_ns` in all, then drops
+        what does not fit. While the interface is down, frames are missed by a tap that is not
+        patient, until `revive` finds it up.
         Raises ValueError where no record begins at the offset.
         """
         cdef size_t reached
@@ -423,6 +438,7 @@ cdef class Tap:
         if from_offset > buffer.used:
             raise ValueError(f"offset {from_offset} in a buffer of {buffer.used} bytes")
         self.wait_left_ns = wait_ns
+        self.back_by_ns = monotonic_ns() + LONGEST_PACED_NS
         self.full = self.broken = False
         with nogil:
             self.look()
@@ -441,10 +457,14 @@ cdef class Tap:
                 break
             if count == 0:
                 now_ns = monotonic_ns()
+                if now_ns >= self.back_by_ns:
+                    break
                 if self.due_ns > now_ns + TOGETHER_NS:
                     # Woken a little early, the timer's own delay brings it to the time.
                     woken = wait_readable(
-                        -1, self.wake_fd, self.due_ns - now_ns - TOGETHER_NS
+                        -1,
+                        self.wake_fd,
+                        min(self.due_ns - TOGETHER_NS, self.back_by_ns) - now_ns,
                     ) < 0
                     self.look()
                 continue
@@ -525,6 +545,9 @@ cdef class Tap:
         cdef Step step = AGAIN
         cdef unsigned int sent
         while done[0] < count and step == AGAIN:
+            if self.state != UP and self.patient:
+                step = WOKEN
+                break
             if self.state != UP:
                 self.missed += count - done[0]
                 break

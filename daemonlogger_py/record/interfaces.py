@@ -39,11 +39,38 @@ def is_missing(name: str) -> bool:
 
 
 def stacked(one: str, other: str) -> bool:
-    """Whether one of two interfaces is built on the other, as a VLAN or a bridge is.
+    """Whether what is sent out of one of two interfaces passes the other.
 
-    By what /sys shows: nothing where it is of another network namespace.
+    They are one, or two ends of a veth pair, or one is built on the other, as a VLAN or a bridge
+    is. By what /sys shows: nothing but the first where it is of another network namespace.
     """
+    one, other = _canonical(one), _canonical(other)
+    if one == other or (_peer(one) == _index(other) and _peer(other) == _index(one) != 0):
+        return True
     return other in _below(one) or one in _below(other)
+
+
+def _canonical(name: str) -> str:
+    """The name that the kernel lists: there may be alternative ones."""
+    try:
+        return socket.if_indextoname(socket.if_nametoindex(name))
+    except OSError:
+        return name
+
+
+def _index(name: str) -> int:
+    try:
+        return socket.if_nametoindex(name)
+    except OSError:
+        return 0
+
+
+def _peer(name: str) -> int:
+    try:
+        with open(f"/sys/class/net/{name}/iflink") as file:
+            return int(file.read())
+    except (OSError, ValueError):
+        return 0
 
 
 def _below(interface: str) -> set[str]:

@@ -23,6 +23,9 @@ class NoWriter:
     def start(self) -> None:
         """There is no thread."""
 
+    def wait_begun(self, timeout_s: float) -> None:
+        """There is no savefile to begin."""
+
     def roll(self, epoch: int, why: str, dropped: int) -> None:
         """There is no savefile."""
 

@@ -75,11 +75,12 @@ def opened(
     wake_fd: int,
     tell: Tell,
     identity: "Identity | None",
-    say_now: Callable[[], None],
+    say_now: Callable[[str], None],
 ) -> Iterator[Opened]:
-    """Open everything; `identity` is who will record, `say_now` has what was told be read at once.
+    """Open everything; `identity` is who will record.
 
-    Raises UsageError, SourceError or StorageError; nothing was created then.
+    `say_now` says what cannot wait until messages are written. Raises UsageError, SourceError or
+    StorageError; nothing was created then.
     """
     with ExitStack() as stack:
         filter_text = _filter_text(config)
@@ -94,6 +95,9 @@ def opened(
             # Before the source: reading a directory of 100,000 savefiles takes a second, in which
             # the kernel's buffer would fill.
             log_dir = _log_dir(config, fd, tell)
+            if log_dir.keeper is not None and log_dir.keeper.archive_fd is not None:
+                archive = f"-a {config.archive}"
+                _prove_writable(log_dir.keeper.archive_fd, archive, config, identity)
         interface = None
         if config.read is not None:
             source: Source = _open_savefile(config, config.read, wake_fd, filter_text, stack)
@@ -172,17 +176,26 @@ def _open_log_dir(config: RecorderConfig, identity: "Identity | None") -> int:
     except OSError as error:
         raise UsageError(f"-l {config.log_dir}: {error.strerror}") from None
     try:
+        _prove_writable(dir_fd, f"-l {config.log_dir}", config, identity)
+    except UsageError:
+        os.close(dir_fd)
+        raise
+    return dir_fd
+
+
+def _prove_writable(
+    dir_fd: int, option: str, config: RecorderConfig, identity: "Identity | None"
+) -> None:
+    try:
         with _acting_as(identity, config.chroot):
             _probe(dir_fd)
     except OSError as error:
         if config.ring and error.errno in VOLUME_FULL:
-            return dir_fd  # the ring can make room
-        os.close(dir_fd)
+            return  # the ring can make room
         who = "" if identity is None else f" by user {identity.name}"
         raise UsageError(
-            f"-l {config.log_dir}: no savefile can be made there{who}: {error.strerror}"
+            f"{option}: no savefile can be made there{who}: {error.strerror}"
         ) from None
-    return dir_fd
 
 
 def _probe(dir_fd: int) -> None:
@@ -254,7 +267,7 @@ def _default_interface(config: RecorderConfig) -> str:
     return name
 
 
-def _wait_for(interface: str, tell: Tell, say_now: Callable[[], None]) -> None:
+def _wait_for(interface: str, tell: Tell, say_now: Callable[[str], None]) -> None:
     import socket
 
     from daemonlogger_py.record import interfaces, watch
@@ -264,8 +277,9 @@ def _wait_for(interface: str, tell: Tell, say_now: Callable[[], None]) -> None:
         while interfaces.is_missing(interface) or watch.state(asking, interface) == watch.DOWN:
             if not said:
                 said = True
-                tell("waiting", f"[-] Waiting for interface {interface}", interface=interface)
-                say_now()
+                text = f"[-] Waiting for interface {interface}"
+                tell("waiting", text, interface=interface)
+                say_now(text)
             time.sleep(WAIT_INTERFACE_S)
 
 

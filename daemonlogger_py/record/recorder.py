@@ -43,6 +43,9 @@ TICK_NS = NS_PER_SECOND
 RING_TICKS = 5
 # Time stamps of these types are the adapter's own clock's, which nobody sets.
 UNSYNCED = ("adapter_unsynced", "host_hiprec_unsynced")
+# A disk that barely keeps up starves the loop many times a second; that is said this often.
+STARVING_NS = 10 * NS_PER_SECOND
+FIRST_SAVEFILE_S = 2.0
 # An interface that went away is looked for this often.
 INTERFACE_NS = 100_000_000
 # Paced packets leave slowly: so many at a time, signals being served in between.
@@ -136,6 +139,8 @@ class Recorder:
         self._failure: DaemonloggerError | None = None
         self._dropped_said = 0
         self._starving_since_ns = 0
+        self._starving_said = False
+        self._say_starving_ns = 0
         self._tick_ns = 0
         self._ticks = 0
         self._statistics_ns = NEVER_NS
@@ -149,9 +154,11 @@ class Recorder:
         try:
             self._loop()
             self._hand_over(last=True)
+            self._tell_stopping()
         except BaseException:
             with suppress(Exception):
                 self._hand_over(last=True)
+                self._tell_stopping()
             self._close_writer()
             self._say_totals(self.totals())
             raise
@@ -209,8 +216,14 @@ class Recorder:
         if self._source.live:
             self._start_grid(time.time_ns())
             self._order_savefile(int(time.time()))
-        if self._vitals is not None:
+        if self._vitals is not None and self._begun():
             self._vitals.started(self.totals(), self._rollovers)
+
+    def _begun(self) -> bool:
+        """Wait a little for the first savefile: whoever waits for us has to know of a failure."""
+        if self._savefile.ordered:
+            self._writer.wait_begun(FIRST_SAVEFILE_S)
+        return self._writer.failure is None
 
     def _start_grid(self, start_ns: int) -> None:
         roll_time = self._config.roll_time
@@ -242,7 +255,11 @@ class Recorder:
             self._signals.drain()
             return self._serve_while_sending()
 
-        taps.send(buffer, begin, buffer.packets - packets_before, serve)
+        packets = buffer.packets - packets_before
+        if self._finishing and not self._source.live:
+            taps.leave(packets)  # a paced savefile could go on for days
+        else:
+            taps.send(buffer, begin, packets, serve)
 
     def _bytes_left(self, buffer: Buffer) -> int:
         # A roll size below the file header's is reached by any packet, but not by none.
@@ -400,15 +417,19 @@ class Recorder:
 
     def _wait_for_buffer(self) -> None:
         """All memory waits for the disk: packets stay where they are, signals are served."""
+        now_ns = time.monotonic_ns()
         if self._source.live and not self._starving_since_ns:
-            self._starving_since_ns = time.monotonic_ns()
+            self._starving_since_ns = now_ns
+        if self._starving_since_ns and not self._starving_said and now_ns >= self._say_starving_ns:
+            self._starving_said = True
+            self._say_starving_ns = now_ns + STARVING_NS
             text = (
                 f"[!] The disk does not keep up: all {self._pool.limit} buffers "
                 f"({self._pool.limit * self._pool.buffer_bytes} bytes) wait for it; "
                 "packets stay in the kernel's buffer"
             )
             self._tell("stalled", text)
-        self._sleep(self._tick_ns - time.monotonic_ns())
+        self._sleep(self._tick_ns - now_ns)
 
     def _sleep(self, wait_ns: int) -> None:
         """Wait for a signal or a buffer that comes back, at most this long."""
@@ -429,6 +450,9 @@ class Recorder:
     def _say_fed(self) -> None:
         seconds = (time.monotonic_ns() - self._starving_since_ns) / NS_PER_SECOND
         self._starving_since_ns = 0
+        if not self._starving_said:
+            return
+        self._starving_said = False
         self._tell("resumed", f"[!] The disk took buffers again after {seconds:.1f} s")
 
     def _hand_over(self, *, flush: bool = False, last: bool = False) -> None:
@@ -479,12 +503,6 @@ class Recorder:
             self._hang_up()
         if self._writer.failure is not None and not self._finishing:
             self._finish()
-        now_ns = time.monotonic_ns()
-        if now_ns >= self._tick_ns:
-            self._tick(now_ns)
-        if now_ns >= self._statistics_ns:
-            self._schedule_statistics(now_ns)
-            self._say_totals(self.totals())
 
     def _serve_while_sending(self) -> bool:
         """Serve what touches no buffer; returns whether to go on sending."""
@@ -498,12 +516,21 @@ class Recorder:
         if signals.statistics:
             signals.statistics = False
             self._say_totals(self.totals())
+        now_ns = time.monotonic_ns()
+        if now_ns >= self._tick_ns:
+            self._tick(now_ns)
+        if now_ns >= self._statistics_ns:
+            self._schedule_statistics(now_ns)
+            self._say_totals(self.totals())
         return signals.finish is None
 
     def _finish(self) -> None:
         self._finishing = True
         self._source.finish()
         self._writer.give_up_soon()
+        self._tell_stopping()
+
+    def _tell_stopping(self) -> None:
         if self._vitals is not None:
             self._vitals.stopping()
 
@@ -517,6 +544,8 @@ class Recorder:
             else:
                 self._tell("refiltered", f"[-] Filter read again from {self._config.filter_file}")
         self._roll("hangup", "Hangup, rolling over!")
+        if self._vitals is not None:
+            self._vitals.reloaded()
 
     def _tick(self, now_ns: int) -> None:
         self._tick_ns = now_ns + TICK_NS

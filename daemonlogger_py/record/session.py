@@ -7,6 +7,7 @@ anything is created; what needs privileges before they are given up; threads, af
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from daemonlogger_py.config.recorder import RecorderConfig
@@ -47,14 +48,15 @@ def run(config: RecorderConfig) -> int:
         # says nothing.
         stack.enter_context(signals.early())
         ready = stack.enter_context(
-            opened(config, signals.wake_fd, messages.tell, around.identity, messages.flush)
+            opened(config, signals.wake_fd, messages.tell, around.identity, around.say_now)
         )
         introduce(ready, messages.tell)
         around.confine(ready, messages.tell)
         stack.enter_context(signals)
         messages.release()
         around.watch(messages.tell)
-        stack.callback(around.settle)  # while what is reported then can still be told
+        # While what is reported then can still be told.
+        stack.callback(around.settle, messages.tell)
         say_source(ready, messages.tell)
         _record(ready, around, signals, messages.tell)
     return 0
@@ -67,12 +69,14 @@ def check(config: RecorderConfig) -> int:
     """
     with ExitStack() as stack:
         identity = surroundings.identity_of(config)
+        surroundings.try_hook(config, identity)
+        config = replace(config, wait_interface=False)  # it is there, or that is what is wrong
         messages = Messages(fd=1, log_format=config.log_format)
         stack.callback(messages.close)
         signals = Signals()
         stack.callback(signals.close)
         ready = stack.enter_context(
-            opened(config, signals.wake_fd, messages.tell, identity, messages.flush)
+            opened(config, signals.wake_fd, messages.tell, identity, lambda _: None)
         )
         introduce(ready, messages.tell)
         foretell(ready, messages.tell)
@@ -87,7 +91,7 @@ def _failures_told(config: RecorderConfig, messages: Messages) -> Iterator[None]
     except DaemonloggerError as error:
         if config.log_format == "json" or config.daemon:
             messages.tell("error", str(error), exit_status=error.exit_status)
-            error.told = config.log_format == "json"
+            error.told = not config.daemon  # its caller reads the plain line
         raise
 
 
@@ -173,7 +177,12 @@ def _recovery(log_dir: LogDir, tell: Tell) -> Iterator[None]:
     ending = threading.Event()
     arguments = (log_dir.fd, log_dir.newest, log_dir.shown, tell, ending)
     thread = threading.Thread(target=recover_all, args=arguments, name="recovery", daemon=True)
-    thread.start()
+    try:
+        thread.start()
+    except RuntimeError as error:
+        tell("recovery_failed", f"[!] Cannot look for unfinished savefiles: {error}")
+        yield
+        return
     try:
         yield
     finally:

@@ -9,7 +9,7 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType, TracebackType
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 FINISHING = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT)
 
@@ -53,8 +53,16 @@ class Signals:
 
     @contextmanager
     def early(self) -> Iterator[None]:
-        """Note HUP and USR1 before there is anything to record; INT, TERM and QUIT just end it."""
-        handlers = {signal.SIGHUP: self._roll, signal.SIGUSR1: self._statistics}
+        """Note HUP and USR1 before there is anything to record; INT, TERM and QUIT just end it.
+
+        They unwind what was begun: TERM and QUIT raise SystemExit with a shell's status for them.
+        """
+        handlers = {
+            signal.SIGHUP: self._roll,
+            signal.SIGUSR1: self._statistics,
+            signal.SIGTERM: _leave,
+            signal.SIGQUIT: _leave,
+        }
         before = {number: signal.signal(number, handlers[number]) for number in handlers}
         try:
             yield
@@ -88,3 +96,7 @@ class Signals:
 
     def _statistics(self, _number: int, _frame: FrameType | None) -> None:
         self.statistics = True
+
+
+def _leave(number: int, _frame: FrameType | None) -> NoReturn:
+    raise SystemExit(128 + number)

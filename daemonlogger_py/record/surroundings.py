@@ -69,9 +69,13 @@ class Surroundings:
             directories.append(log_dir.fd)
             if log_dir.keeper is not None and log_dir.keeper.archive_fd is not None:
                 directories.append(log_dir.keeper.archive_fd)
+        read: tuple[str, ...] = ()
+        if config.filter_file is not None:
+            # A new root is no more than what the recorder was given.
+            read = (*replaceable(config.filter_file), *(("/",) if config.chroot else ()))
         rules = Rules(
             savefiles=tuple(directories),
-            read=() if config.filter_file is None else replaceable(config.filter_file),
+            read=read,
             remove=() if config.pid_path is None else (os.path.dirname(config.pid_path),),
         )
         applied = restrict(rules)
@@ -85,10 +89,20 @@ class Surroundings:
         if self.hooks is not None:
             self.hooks.watch(tell)
 
-    def settle(self) -> None:
+    def settle(self, tell: Tell) -> None:
         """Wait for the hooks of what was sealed, as long as that may take."""
-        if self.hooks is not None:
-            self.hooks.close()
+        if self.hooks is None:
+            return
+        from daemonlogger_py.service.hooks import CLOSE_S
+
+        if self.hooks.unfinished:
+            text = f"[-] Waiting for {self.hooks.unfinished} hooks, at most {CLOSE_S:g} s"
+            tell("waiting_for_hooks", text, hooks=self.hooks.unfinished)
+        self.hooks.close()
+
+    def say_now(self, text: str) -> None:
+        """Say `text` to whoever started this, before messages are written."""
+        os.write(2, f"{text}\n".encode())
 
     def on_sealed(self, opened: Opened) -> Callable[[Sealed], None] | None:
         """What the writer has to call for each savefile that is complete."""
@@ -157,6 +171,18 @@ def begun(config: RecorderConfig) -> Iterator[Surroundings]:
             stack.callback(around.hooks.close)
             around.hooks.start()
         yield around
+
+
+def try_hook(config: RecorderConfig, identity: "Identity | None") -> None:
+    """Raise UsageError unless the hook can be run as `identity`, as far as can be known."""
+    if config.on_roll is not None:
+        from daemonlogger_py.service.hooks import HookRunner
+
+        hooks = HookRunner(config.on_roll, identity, config.chroot)
+        try:
+            hooks.start()
+        finally:
+            hooks.close()
 
 
 def identity_of(config: RecorderConfig) -> "Identity | None":

@@ -68,6 +68,7 @@ class Taps:
         self._wait_ns = LIVE_WAIT_NS if source.live else READ_WAIT_NS
         self._received = 0
         self._said: set[tuple[str, str]] = set()
+        self._dropped_said: dict[str, int] = {}
         with ExitStack() as stack:
             self._taps = []
             for interface in config.tap:
@@ -77,6 +78,7 @@ class Taps:
                     wake_fd=wake_fd,
                     nanosecond=source.nanosecond,
                     pace=config.pace,
+                    patient=not source.live,
                 )
                 stack.callback(tap.close)
                 self._taps.append(tap)
@@ -96,8 +98,7 @@ class Taps:
         """
         self._received += packets
         reached = [begin] * len(self._taps)
-        going_on = self._ready(serve)
-        while going_on and min(reached) < len(buffer):
+        while min(reached) < len(buffer) and self._ready(serve):
             if self._at_once is None:
                 reached = [
                     tap.send(buffer, offset, self._wait_ns)
@@ -106,9 +107,13 @@ class Taps:
             else:
                 buffers, waits = [buffer] * len(reached), [self._wait_ns] * len(reached)
                 reached = list(self._at_once.map(Tap.send, self._taps, buffers, reached, waits))
-            if min(reached) < len(buffer):
-                going_on = serve()
+            if min(reached) < len(buffer) and not serve():
+                break
         self._remark()
+
+    def leave(self, packets: int) -> None:
+        """Count packets that will not be sent: the end has come before."""
+        self._received += packets
 
     def _ready(self, serve: Callable[[], bool]) -> bool:
         """Look whether taps that are down are back; a savefile can wait until they are."""
@@ -126,6 +131,16 @@ class Taps:
         """Have a tap that is down try again; to be called about once a second."""
         self._down()
         self._remark()
+        for tap in self._taps:
+            dropped = tap.counters().dropped
+            new = dropped - self._dropped_said.get(tap.interface, 0)
+            if new:
+                self._dropped_said[tap.interface] = dropped
+                text = (
+                    f"[!] tap {tap.interface}: {new} packets dropped on a full transmit queue "
+                    f"({dropped} in all)"
+                )
+                self._tell("tap_dropped", text, interface=tap.interface, new=new, total=dropped)
 
     def totals(self) -> list[TapTotals]:
         """What became of the packets so far, for each interface."""
@@ -164,7 +179,6 @@ class Taps:
                 ("tap_down", tap.failure and f"{tap.failure}, packets are missed"),
                 ("tap_too_large", tap.remark and f"{tap.remark}; more are counted"),
                 ("tap_refused", tap.refusal and f"{tap.refusal}; more are counted"),
-                ("tap_dropped", tap.counters().dropped and "transmit queue full, packets dropped"),
             ):
                 if what and (tap.interface, event) not in self._said:
                     self._said.add((tap.interface, event))

@@ -35,6 +35,7 @@ class Vitals:
         self._written_before = -1
         self._looked_at = time.monotonic()
         self._fed_at = float("-inf")
+        self._stopping = False
         self._latency: WriteLatency | None = None
         if around.metrics is not None:
             from daemonlogger_py.service.metrics import WriteLatency as Latency
@@ -70,17 +71,28 @@ class Vitals:
         notifier = self._around.notifier
         if notifier is None:
             return
-        notifier.status(
-            f"{totals.received} packets, {rate:.0f}/s, {totals.dropped} dropped, {self._where()}"
-        )
+        if not self._stopping:
+            notifier.status(
+                f"{totals.received} packets, {rate:.0f}/s, {totals.dropped} dropped, "
+                f"{self._where()}"
+            )
         interval_s = notifier.watchdog_interval_s
         if interval_s is not None and self._progressing(totals) and now >= self._fed_at:
             notifier.watchdog()
             # Looks are not exact: one that comes a little early must not wait for the next.
             self._fed_at = now + 0.9 * interval_s
 
+    def reloaded(self) -> None:
+        """The filter file was read again."""
+        if self._around.notifier is not None and not self._stopping:
+            self._around.notifier.reloading()
+            self._around.notifier.ready()
+
     def stopping(self) -> None:
         """The end has begun; it may take until all buffers are on the disk."""
+        if self._stopping:
+            return
+        self._stopping = True
         if self._around.notifier is not None:
             self._around.notifier.stopping("Writing what is in memory")
 

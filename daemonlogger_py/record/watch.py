@@ -16,10 +16,6 @@ from daemonlogger_py.record.messages import Tell
 if TYPE_CHECKING:
     from daemonlogger_py.engine.live import LiveSource
 
-# A source that fails again within this of its revival, so many times in a row, is broken.
-STEADY_S = 1.0
-MOST_FAILURES = 5
-
 _SIOCGIFFLAGS = 0x8913  # <linux/sockios.h>
 _IFF_UP = 0x1
 _IFF_RUNNING = 0x40
@@ -39,8 +35,6 @@ class InterfaceWatch:
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
         self._state = UP  # until the first look says otherwise
         self._since = time.monotonic()
-        self._revived_at = float("-inf")
-        self._failures = 0
         self.waiting = False
         """Whether the interface is gone: there is nothing to fill from."""
 
@@ -69,12 +63,11 @@ class InterfaceWatch:
 
     def lost(self) -> bool:
         """Whether the source failed because its interface is gone; it is waited for then."""
-        now = time.monotonic()
-        self._failures = self._failures + 1 if now - self._revived_at < STEADY_S else 0
-        if not self._source.gone or self._failures > MOST_FAILURES:
+        if not self._source.gone:
             return False
         self.waiting = True
-        self._since = now
+        if self._state == UP:
+            self._since = time.monotonic()
         name = self._source.interface
         text = f"[!] interface {name}: gone, waiting for it to come back"
         self._tell("interface_gone", text, interface=name)
@@ -86,10 +79,9 @@ class InterfaceWatch:
         found = state(self._socket, name)
         if found in (None, DOWN) or not self._source.revive():
             return False
-        self._revived_at = time.monotonic()
         self.waiting = False
         self._state = found
-        seconds = self._revived_at - self._since
+        seconds = time.monotonic() - self._since
         text = f"[!] interface {name}: back, nothing was recorded for {seconds:.1f} s"
         self._tell("interface_back", text, interface=name, seconds=round(seconds, 3))
         return True

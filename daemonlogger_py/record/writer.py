@@ -121,12 +121,17 @@ class Writer:
         self._said_stuck = False
         self._just_pruned = False
         self._give_up_at: float | None = None
+        self._begun = threading.Event()
         self._thread = threading.Thread(target=self._work, name="writer", daemon=True)
 
     @property
     def busy(self) -> bool:
         """Whether a write is still to be done."""
         return self._carried_out != self._ordered
+
+    def wait_begun(self, timeout_s: float) -> None:
+        """Wait until the first savefile is there, or will never be."""
+        self._begun.wait(timeout_s)
 
     @property
     def current_path(self) -> str | None:
@@ -135,9 +140,12 @@ class Writer:
         return None if current is None else current.path
 
     def start(self) -> None:
-        """Start the thread."""
-        self._cache.start()
-        self._thread.start()
+        """Start the thread. Raises StorageError if there is none to be had."""
+        try:
+            self._thread.start()
+            self._cache.start()
+        except RuntimeError as error:
+            raise StorageError(f"{self._log_dir}: nothing can be written: {error}") from None
 
     def roll(self, epoch: int, why: str, dropped: int) -> None:
         """Order a savefile named after `epoch` (s); the one before is sealed once it is there.
@@ -246,6 +254,7 @@ class Writer:
         self._current = self._create(epoch)
         self._shift = 0
         self.files += 1
+        self._begun.set()
         path = self._current.path
         self._tell("savefile", f"Logging packets to {path}", path=path)
 
@@ -456,6 +465,7 @@ class Writer:
             except OSError as cut_error:
                 reason = f"{reason}; it may end in a torn record: {cut_error.strerror}"
         self.failure = StorageError(reason)
+        self._begun.set()
         self._wake()
 
     def _cut(self, savefile: OpenSavefile) -> None:

@@ -26,6 +26,7 @@ from typing import Any, NamedTuple, NoReturn
 from daemonlogger_py.errors import DaemonloggerError
 from daemonlogger_py.service.hook_guard import KILL_S, Guard, Hook, become_reaper, descendants
 from daemonlogger_py.service.privileges import Identity, drop
+from daemonlogger_py.service.sealed import NAMES
 
 _MESSAGE_BYTES = 1 << 17
 _POLL_S = 0.02
@@ -110,7 +111,9 @@ class Runner:
             message = self._link.recv(_MESSAGE_BYTES)
             if message:
                 order = json.loads(message)
-                self._start(str(order["file"]), order["facts"])
+                # The recorder is confined, and hooks are not: it must not choose what they load.
+                facts = {name: str(order["facts"][name]) for name in NAMES & {*order["facts"]}}
+                self._start(str(order["file"]), facts)
 
     def _start(self, file: str, facts: dict[str, str]) -> None:
         setup = self._setup

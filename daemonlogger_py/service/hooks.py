@@ -121,6 +121,11 @@ class HookRunner:
         with self._changed:
             return HookCounts(self._done, self._failed, self._skipped)
 
+    @property
+    def unfinished(self) -> int:
+        """How many savefiles' hooks run or wait."""
+        return self._unfinished
+
     def start(self) -> None:
         """Start the process and have it drop privileges and look for the command.
 

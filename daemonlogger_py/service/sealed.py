@@ -21,6 +21,13 @@ class Sealed(NamedTuple):
     why: str  # it was sealed: the roll-over's reason, or "exit"
 
 
+NAMES = frozenset(
+    f"DAEMONLOGGER_{name}"
+    for name in ("FILE", "FIRST", "LAST", "PACKETS", "BYTES", "DROPS", "INTERFACE", "WHY")
+)
+"""All that a recorder may put into a hook's environment."""
+
+
 def environment(savefile: Sealed) -> dict[str, str]:
     """Return what a hook is told of `savefile`: the variables' names and values."""
     return {

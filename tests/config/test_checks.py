@@ -40,7 +40,13 @@ def test_live_only(directories, option) -> None:
     flags = {option.long: VALUES.get(option.long, True)}
     with pytest.raises(UsageError, match=f"--{option.long}.*: .*, not with -R/--read 'a.pcap'"):
         resolve({**flags, "read": "a.pcap"})
-    assert resolve(flags).read is None
+    interface = {"interface": "eth0"} if option.long == "wait-interface" else {}
+    assert resolve({**flags, **interface}).read is None
+
+
+def test_to_wait_for_an_interface_needs_its_name(directories) -> None:
+    with pytest.raises(UsageError, match="--wait-interface: accepted only with -i/--interface"):
+        resolve({"wait-interface": True})
 
 
 def test_which_options_need_what() -> None:

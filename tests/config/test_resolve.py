@@ -38,7 +38,6 @@ LIVE: list[tuple[str, str | bool | list[str], Any, dict[str, Any]]] = [
     ("archive", "old", "old", {"archive": "old"}),
     ("buffer-memory", "1m", 1 << 20, {"buffer_memory": 1 << 20}),
     ("direct", True, True, {"direct": True}),
-    ("wait-interface", True, True, {"wait_interface": True}),
     (
         "tap",
         ["eth1", "eth2"],
@@ -73,7 +72,7 @@ def test_flag_and_toml_mean_the_same(directories, name, flag, toml, fields) -> N
 
 
 def test_the_table_above_and_here_name_the_same_options() -> None:
-    tested = {*IDS, "read", "filter", "tee", "pace"}
+    tested = {*IDS, "read", "filter", "tee", "pace", "wait-interface"}
     assert tested == KEYS
     assert {option.long for option in OPTIONS if option.command} == {
         "config", "list-interfaces", "check", "help", "version",
@@ -81,7 +80,7 @@ def test_the_table_above_and_here_name_the_same_options() -> None:
 
 
 def test_every_field_is_reached_by_some_option() -> None:
-    others = {"read", "filter", "min_free_bytes", "tee", "pace"}
+    others = {"read", "filter", "min_free_bytes", "tee", "pace", "wait_interface"}
     reached = others | {field for row in LIVE for field in row[3]}
     assert reached == {field.name for field in dataclasses.fields(RecorderConfig)}
 
@@ -197,3 +196,10 @@ def test_options_of_a_tap(directories) -> None:
 def test_taps_that_are_no_names(directories, taps) -> None:
     with pytest.raises(UsageError, match=r"f.toml: tap: .* is not accepted; accepted: a string"):
         resolve({}, (), ConfigFile("f.toml", {"tap": taps}))
+
+
+def test_waiting_for_an_interface(directories) -> None:
+    expected = RecorderConfig(interface="eth0", wait_interface=True)
+    assert resolve({"interface": "eth0", "wait-interface": True}) == expected
+    table = {"interface": "eth0", "wait-interface": True}
+    assert resolve({}, (), ConfigFile("f.toml", table)) == expected

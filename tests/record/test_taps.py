@@ -113,7 +113,8 @@ def test_taps_are_made_for_what_the_source_has(fakes: list[FakeTap], told: Told)
     with closing(make(told, "a0", live=False, read="x", pace=2.0)):
         pass
 
-    assert fakes[0].options == {"linktype": 1, "wake_fd": 7, "nanosecond": False, "pace": 2.0}
+    expected = {"linktype": 1, "wake_fd": 7, "nanosecond": False, "pace": 2.0, "patient": True}
+    assert fakes[0].options == expected
 
 
 def test_those_made_before_one_that_is_refused_are_closed(fakes: list[FakeTap], told: Told) -> None:
@@ -157,7 +158,6 @@ def test_each_trouble_is_said_once(fakes: list[FakeTap], told: Told, buffer: Buf
     with closing(make(told, "a0")) as made:
         fakes[0].remark = "frame of 9014 bytes, MTU 1500, not TCP: cannot be segmented"
         fakes[0].refusal = "frame of 5 bytes: Invalid argument"
-        fakes[0].count = Counters(dropped=1)
         for _ in range(3):
             made.send(buffer, 0, 3, go_on)
 
@@ -167,7 +167,18 @@ def test_each_trouble_is_said_once(fakes: list[FakeTap], told: Told, buffer: Buf
             "more are counted"
         ),
         "[!] tap a0: frame of 5 bytes: Invalid argument; more are counted",
-        "[!] tap a0: transmit queue full, packets dropped",
+    ]
+
+
+def test_packets_dropped_are_said_as_they_come(fakes: list[FakeTap], told: Told) -> None:
+    with closing(make(told, "a0")) as made:
+        for dropped in (0, 3, 3, 10):
+            fakes[0].count = Counters(dropped=dropped)
+            made.look()
+
+    assert told.texts() == [
+        "[!] tap a0: 3 packets dropped on a full transmit queue (3 in all)",
+        "[!] tap a0: 7 packets dropped on a full transmit queue (10 in all)",
     ]
 
 

@@ -9,9 +9,7 @@ import pytest
 from daemonlogger_py.record import watch
 from daemonlogger_py.record.watch import (
     DOWN,
-    MOST_FAILURES,
     NO_CARRIER,
-    STEADY_S,
     UP,
     InterfaceWatch,
     state,
@@ -152,26 +150,28 @@ def test_source_that_failed_though_its_interface_is_there(
     assert told.all == []
 
 
-def test_interface_that_fails_over_and_over_is_given_up(
-    watched: InterfaceWatch, interface: Interface, clock: Clock
+def test_interface_that_comes_and_goes_all_the_time_is_not_given_up(
+    watched: InterfaceWatch, interface: Interface
 ) -> None:
+    interface.gone = True
+    for _ in range(100):
+        assert watched.lost()
+        assert watched.back()
+
+
+def test_time_without_packets_is_counted_from_when_it_went_down(
+    watched: InterfaceWatch, interface: Interface, clock: Clock, told: Told
+) -> None:
+    interface.state = DOWN
+    watched.look()
+    clock.now += 4.0
     interface.gone = True
     assert watched.lost()
-    for _ in range(MOST_FAILURES):
-        assert watched.back()
-        assert watched.lost()
+    clock.now += 1.0
+    interface.state = UP
     assert watched.back()
-    assert not watched.lost()
 
-
-def test_interface_that_went_away_now_and_then_is_not(
-    watched: InterfaceWatch, interface: Interface, clock: Clock
-) -> None:
-    interface.gone = True
-    for _ in range(3 * MOST_FAILURES):
-        assert watched.lost()
-        assert watched.back()
-        clock.now += STEADY_S
+    assert told.texts()[-1] == "[!] interface fake0: back, nothing was recorded for 5.0 s"
 
 
 def test_state_of_what_there_is() -> None:
