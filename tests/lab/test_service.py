@@ -8,7 +8,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -20,7 +20,7 @@ from .load import Load
 from .network import Link
 from .recorder import daemonlogger
 from .records import assert_run, numbers_of, savefiles, walk_all
-from .senders import replay, replaying
+from .senders import Frames, replay, replaying
 
 NOBODY = pwd.getpwnam("nobody")
 NO_CAPABILITIES = "0" * 16
@@ -128,6 +128,46 @@ def test_error_before_recording_is_seen_by_the_caller(
 
     assert done.returncode == 2
     assert refusal(done.stderr).startswith("daemonlogger: filter 'tcp and': ")
+
+
+def test_full_volume_is_seen_by_the_caller(link: Link, volume: MakeVolume, pid_path: Path) -> None:
+    disk = volume(20 << 20)
+    for name in "ab":  # the second takes what the first had no whole block for
+        fd = os.open(disk.path / name, os.O_WRONLY | os.O_CREAT)
+        with suppress(OSError):
+            while os.write(fd, bytes(1 << 20 if name == "a" else 1)):
+                pass
+        os.close(fd)
+    where = ("-d", "-P", pid_path.parent, "-p", pid_path.name, "-i", "vb", "-l", disk.path)
+    done = run(*link.receiver.command(*daemonlogger(), *where), check=False)
+
+    assert done.returncode == 1
+    assert "No space left on device" in refusal(done.stderr)
+    assert not pid_path.exists()
+
+
+def test_pid_file_is_gone_when_it_ends_before_recording(
+    link: Link, record: Record, logs: Path, pid_path: Path
+) -> None:
+    run("ip", "-n", link.receiver.name, "link", "set", "vb", "down")
+    recorder = record("--wait-interface", "-P", pid_path.parent, "-p", pid_path.name, listen=False)
+    recorder.says("Waiting for interface vb")
+    assert int(pid_path.read_text()) == recorder.pid
+    recorder.send(signal.SIGTERM)
+    assert recorder.ended() == 128 + signal.SIGTERM
+
+    assert not pid_path.exists()
+
+
+def test_end_is_told_before_the_rest_is_written(
+    link: Link, record: Record, frames: Frames, manager: socket.socket, tmp_path: Path
+) -> None:
+    environment = {"NOTIFY_SOCKET": str(tmp_path / "notify")}
+    recorder = record("-c", "3", environment=environment)
+    for _ in range(3):
+        frames.send()
+    heard(manager, "STOPPING=1")
+    assert recorder.ended() == 0
 
 
 def test_sandbox_lets_recording_go_on(

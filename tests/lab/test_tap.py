@@ -14,7 +14,7 @@ from .commands import finish, run
 from .conftest import Record
 from .load import Load
 from .network import Link, Namespace
-from .recorder import daemonlogger, parse_totals
+from .recorder import Recorder, daemonlogger, parse_totals
 from .records import assert_run, numbers_of, records, savefiles, walk, walk_all
 from .senders import Frames, ping, replay
 
@@ -188,6 +188,59 @@ def test_paced_replay_ends_at_once_on_a_signal(
 
     assert SENT_LINE.findall(paced.text)[-1][0] == "1"
     assert "1 not sent" in paced.text
+
+
+def paced_for_minutes(record: Record, link: Link, thousands: Load, *words: str) -> Recorder:
+    options = ("-R", thousands.path, "-o", OUT, "--pace", "0.001", *words)
+    recorder = record(*options, interface=None, directory=None, listen=False)
+    recorder.says("snaplen = ")
+    return recorder
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGQUIT])
+def test_paced_replay_of_many_packets_ends_at_once(
+    link: Link, behind: Namespace, record: Record, thousands: Load, number: signal.Signals
+) -> None:
+    paced = paced_for_minutes(record, link, thousands)
+    time.sleep(1)
+    before = paced.send(number)
+    assert paced.end_ns() - before < 2e9
+    assert paced.ended() == 0
+
+    assert "not sent" in paced.text
+
+
+def test_loop_goes_on_while_a_packet_is_waited_for(
+    link: Link, behind: Namespace, record: Record, thousands: Load
+) -> None:
+    paced = paced_for_minutes(record, link, thousands, "--stats-interval", "0.5")
+    for _ in range(4):
+        paced.says("packets sent out of edsc0", after=len(paced.lines), timeout=3)
+    paced.send(signal.SIGINT)
+    assert paced.ended() == 0
+
+
+def test_savefile_waits_for_an_output_that_is_gone(
+    link: Link, behind: Namespace, record: Record, frames: Frames, logs: Path, tmp_path: Path
+) -> None:
+    recorder = record("-n", "t")
+    for _ in range(10):
+        frames.send()
+        time.sleep(0.1)
+    recorder.stop()
+    (source,) = savefiles(logs, "t")
+    with listening(behind, tmp_path / "arrived.pcap"):
+        options = ("-R", source, "-o", OUT, "--pace", "0.5")
+        paced = record(*options, interface=None, directory=None, listen=False)
+        paced.says("snaplen = ")
+        time.sleep(0.7)
+        run("ip", "-n", link.receiver.name, "link", "set", OUT, "down")
+        paced.says(r"\[!\] tap edsc0: interface edsc0 is down")
+        run("ip", "-n", link.receiver.name, "link", "set", OUT, "up")
+        assert paced.ended() == 0, paced.text
+
+    assert sent_line(paced.text) == [10, 0, 0, 0]
+    assert "missed while" not in paced.text
 
 
 def test_savefile_at_full_speed(
