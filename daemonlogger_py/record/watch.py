@@ -9,6 +9,7 @@ import fcntl
 import socket
 import struct
 import time
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from daemonlogger_py.record.messages import Tell
@@ -21,9 +22,53 @@ _IFF_UP = 0x1
 _IFF_RUNNING = 0x40
 _IFREQ = struct.Struct("16sH22x")  # struct ifreq, netdevice(7): ifr_name, ifr_flags
 
+# rtnetlink(7), netlink(7): struct nlmsghdr (length, type, ...) and struct ifinfomsg behind it.
+_RTMGRP_LINK = 1
+_RTM_NEWLINK = 16
+_MESSAGE = struct.Struct("=IH10x")
+_LINK = struct.Struct("=4xiI4x")  # ifi_index, ifi_flags
+
 UP = "up"
 DOWN = "down"
 NO_CARRIER = "without carrier"
+
+
+class LinkEvents:
+    """What the kernel says of interfaces as they change: nothing between two looks is missed.
+
+    Each network namespace has its own. Raises OSError where there is no such socket to be had.
+    """
+
+    def __init__(self) -> None:
+        kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
+        self._socket = socket.socket(socket.AF_NETLINK, kind, socket.NETLINK_ROUTE)
+        self._socket.bind((0, _RTMGRP_LINK))
+
+    def states(self, index: int) -> Iterator[str]:
+        """The states that the interface of this index has been in since the last call."""
+        while True:
+            try:
+                data = self._socket.recv(1 << 16)
+            except OSError:  # nothing more; or more than there was room for, which is lost
+                return
+            yield from (_state_of(flags) for found, flags in _links(data) if found == index)
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._socket.close()
+
+
+def _links(data: bytes) -> Iterator[tuple[int, int]]:
+    """Index and flags of each interface that a datagram tells of."""
+    at = 0
+    while at + _MESSAGE.size <= len(data):
+        length, kind = _MESSAGE.unpack_from(data, at)
+        whole = _MESSAGE.size <= length <= len(data) - at
+        if whole and kind == _RTM_NEWLINK and length >= _MESSAGE.size + _LINK.size:
+            yield _LINK.unpack_from(data, at + _MESSAGE.size)
+        if not whole:
+            return
+        at += (length + 3) & ~3
 
 
 class InterfaceWatch:
@@ -33,6 +78,7 @@ class InterfaceWatch:
         self._source = source
         self._tell = tell
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+        self._events = LinkEvents()
         self._state = UP  # until the first look says otherwise
         self._since = time.monotonic()
         self.waiting = False
@@ -45,7 +91,11 @@ class InterfaceWatch:
 
     def look(self) -> None:
         """See whether it went down or came up; to be called about once a second."""
-        found = state(self._socket, self._source.interface)
+        for found in self._events.states(_index(self._source.interface)):
+            self._see(found)
+        self._see(state(self._socket, self._source.interface))
+
+    def _see(self, found: str | None) -> None:
         if self.waiting or found is None or found == self._state:
             return
         now = time.monotonic()
@@ -89,6 +139,7 @@ class InterfaceWatch:
     def close(self) -> None:
         """Close what it asks the kernel by."""
         self._socket.close()
+        self._events.close()
 
 
 def state(asking: socket.socket, interface: str) -> str | None:
@@ -102,7 +153,17 @@ def state(asking: socket.socket, interface: str) -> str | None:
         answer = fcntl.ioctl(asking, _SIOCGIFFLAGS, _IFREQ.pack(name, 0))
     except OSError:
         return None
-    flags = _IFREQ.unpack(answer)[1]
+    return _state_of(_IFREQ.unpack(answer)[1])
+
+
+def _index(interface: str) -> int:
+    try:
+        return socket.if_nametoindex(interface)
+    except OSError:
+        return 0  # no interface has it
+
+
+def _state_of(flags: int) -> str:
     if not flags & _IFF_UP:
         return DOWN
     return UP if flags & _IFF_RUNNING else NO_CARRIER

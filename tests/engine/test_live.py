@@ -44,7 +44,7 @@ def test_missing_permission_is_said_and_what_would_help(promiscuous: bool) -> No
 
     assert done.stdout == (
         "SourceError 1 interface lo: no permission to capture: "
-        "root or CAP_NET_RAW (and CAP_NET_ADMIN) is needed\n"
+        "CAP_NET_RAW is missing, which root has\n"
     )
 
 

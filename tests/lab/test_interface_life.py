@@ -54,6 +54,15 @@ def test_down_and_up(link: Link, record: Record, logs: Path, frames: Frames) -> 
     assert_recorded(logs, recorder.stop(), list(range(200)))
 
 
+def test_down_for_a_moment(link: Link, record: Record) -> None:
+    recorder = record()
+    ip(link, "link", "set", link.receiver.interface, "down")
+    ip(link, "link", "set", link.receiver.interface, "up")
+    recorder.says(r"interface vb: down, no packets meanwhile")
+    recorder.says(r"interface vb: up again after")
+    recorder.stop()
+
+
 def test_removed_and_made_again(link: Link, record: Record, logs: Path, frames: Frames) -> None:
     logs.chmod(0o777)
     # Binding the socket that is open anew needs no privilege.

@@ -1,10 +1,13 @@
 """An interface that goes down, comes up, vanishes and comes back: what is said of it."""
 
 import socket
+import struct
 from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from daemonlogger_py.record import watch
 from daemonlogger_py.record.watch import (
@@ -12,6 +15,7 @@ from daemonlogger_py.record.watch import (
     NO_CARRIER,
     UP,
     InterfaceWatch,
+    LinkEvents,
     state,
 )
 
@@ -172,6 +176,59 @@ def test_time_without_packets_is_counted_from_when_it_went_down(
     assert watched.back()
 
     assert told.texts()[-1] == "[!] interface fake0: back, nothing was recorded for 5.0 s"
+
+
+def message(kind: int, index: int, flags: int, *, more: bytes = b"") -> bytes:
+    body = struct.pack("=BxHiII", 0, 1, index, flags, 0) + more
+    return struct.pack("=IHHII", 16 + len(body), kind, 0, 0, 0) + body
+
+
+class Datagrams:
+    """Stands for a netlink socket that has these to read."""
+
+    def __init__(self, *datagrams: bytes) -> None:
+        self.datagrams = [*datagrams]
+
+    def recv(self, most: int) -> bytes:
+        if not self.datagrams:
+            raise BlockingIOError
+        return self.datagrams.pop(0)
+
+    def close(self) -> None:
+        pass
+
+
+def states(*datagrams: bytes) -> list[str]:
+    events = LinkEvents()
+    events.close()
+    events._socket = Datagrams(*datagrams)  # type: ignore[assignment]
+    return list(events.states(7))
+
+
+def test_changes_between_two_looks() -> None:
+    first = message(16, 7, 0x1, more=b"\0" * 5) + b"\0" * 3 + message(16, 8, 0x0)
+    assert states(first, message(17, 7, 0x41), message(16, 7, 0x0), message(16, 7, 0x41)) == [
+        NO_CARRIER,
+        DOWN,
+        UP,
+    ]
+
+
+@given(st.binary(max_size=200))
+def test_whatever_the_kernel_says_is_survived(data: bytes) -> None:
+    assert set(states(data)) <= {UP, DOWN, NO_CARRIER}
+    whole = message(16, 7, 0x41)
+    for size in range(len(whole)):
+        assert states(whole[:size]) == []
+
+
+def test_short_loss_between_two_looks_is_said(
+    watched: InterfaceWatch, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watched._events, "states", lambda index: iter([DOWN, NO_CARRIER, UP]))
+    watched.look()
+
+    assert told.events() == ["interface_down", "interface_down", "interface_up"]
 
 
 def test_state_of_what_there_is() -> None:
