@@ -146,7 +146,7 @@ OPTIONS: tuple[Option, ...] = (
         metavar="SIZE",
         parse=partial(units.parse_size, at_least=4096, at_most=MAX_KERNEL_BUFFER),
         types=NUMBER_TYPES,
-        default="64m; with -o, 256m",
+        default="64m",
         help="size of the kernel's capture buffer",
         man="Size of the kernel's capture buffer, which bridges the time until this process is"
         " scheduled again.",
@@ -397,7 +397,8 @@ OPTIONS: tuple[Option, ...] = (
         man="Soft tap: send every packet that the filter accepts out of the interface IFACE. It may"
         " be given several times. No savefiles are written unless --tee is given. What is larger"
         " than the interface's MTU is segmented by the kernel where that is possible; what could"
-        " not be sent is counted, by reason. A packet is sent as far as it was captured.",
+        " not be sent is counted, by reason. A packet is sent as far as it was captured. Where"
+        " offloaded traffic comes at many gigabits a second, -B 256m leaves more time to send it.",
         group=TAP,
     ),
     Option(

@@ -22,8 +22,6 @@ from daemonlogger_py.errors import UsageError
 
 FILTER_KEY = "filter"
 Flag = str | bool | list[str]
-# Offloaded frames of 64 KiB come in bursts, and take turns with being sent.
-TAP_BUFFER_BYTES = 256 << 20
 KEYS = frozenset(option.long for option in BY_LONG.values() if not option.command) | {FILTER_KEY}
 
 # Two ways to say the same thing: within one place they contradict each other, but a flag is
@@ -152,8 +150,6 @@ def _fields(given: Mapping[str, Given]) -> dict[str, Any]:
         fields["min_free_percent"] = min_free
     elif min_free is not None:
         fields["min_free_bytes"] = min_free
-    if "tap" in fields:
-        fields.setdefault("buffer_size", TAP_BUFFER_BYTES)
     if "sandbox" in fields:
         fields["sandbox"] = fields["sandbox"] == "on"
     fields["roll_size_given"] = "roll_size" in fields

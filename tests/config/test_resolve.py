@@ -42,7 +42,7 @@ LIVE: list[tuple[str, str | bool | list[str], Any, dict[str, Any]]] = [
         "tap",
         ["eth1", "eth2"],
         ["eth1", "eth2"],
-        {"tap": ("eth1", "eth2"), "buffer_size": 256 << 20},
+        {"tap": ("eth1", "eth2")},
     ),
     ("daemon", True, True, {"daemon": True}),
     ("pidfile", "a.pid", "a.pid", {"pidfile": "a.pid"}),
@@ -182,9 +182,7 @@ def test_config_file_missing_or_directory(directories) -> None:
 
 def test_options_of_a_tap(directories) -> None:
     flags: dict[str, Any] = {"read": "a.pcap", "tap": ["eth1"], "tee": True, "pace": "2.5"}
-    expected = RecorderConfig(
-        read="a.pcap", tap=("eth1",), tee=True, pace=2.5, buffer_size=256 << 20
-    )
+    expected = RecorderConfig(read="a.pcap", tap=("eth1",), tee=True, pace=2.5)
     assert resolve(flags) == expected
     table = {"read": "a.pcap", "tap": "eth1", "tee": True, "pace": 2.5}
     assert resolve({}, (), ConfigFile("f.toml", table)) == expected
