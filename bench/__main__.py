@@ -30,7 +30,18 @@ from bench.session import Session
 ROOT = Path(__file__).resolve().parent.parent
 PUBLISHED = ROOT / "docs" / "bench"
 ROUNDS = 5
-NEEDED = ("ip", "taskset", "setpriv", "tcpreplay", "mkfs.ext4", "mount", "fsfreeze", "sysctl")
+NEEDED = (
+    "ip",
+    "taskset",
+    "setpriv",
+    "tcpreplay",
+    "mkfs.ext4",
+    "mount",
+    "fsfreeze",
+    "sysctl",
+    "iperf3",
+    "tcpdump",
+)
 
 
 def arguments(argv: Sequence[str]) -> argparse.Namespace:

@@ -30,6 +30,7 @@ _PREFIX = "dlbench"
 _LISTEN_LIMIT_S = 15.0
 _SETTLE_LIMIT_S = 30.0
 _STOP_LIMIT_S = 30.0
+_TRANSFER_LIMIT_S = 120.0
 _QUIET_S = 1.2
 """tcpdump lets the kernel hold a part-filled block for one second."""
 _START_PAUSE_S = 0.3
@@ -141,6 +142,39 @@ class Lab:
         else:
             kept = packets_in(files) - (int(pokes[1]) if pokes else 0)
         return Recorded(cost, delivered, kept, sent, per_s)
+
+    def transfer(self, argv: Sequence[str], amount_bytes: int, rate: str, judge: Path) -> None:
+        """Have iperf3 send to the recorder's side while it taps; see `tap`.
+
+        `judge` gets the headers of the TCP packets that arrived behind the tap. `rate` is
+        iperf3's -b. Raises ToolError.
+        """
+        for space, device, address in (
+            (self._sender, "va", "198.18.0.1/24"),
+            (self._recorder, self.interface, "198.18.0.2/24"),
+        ):
+            check(["ip", "-n", space, "address", "replace", address, "dev", device])
+        look = ["tcpdump", "-Z", "root", "-i", "tb", "-B", "262144", "-s", "128", "-w", str(judge)]
+        serve = ["iperf3", "-s", "-1", "-B", "198.18.0.2"]
+        send = ["iperf3", "-c", "198.18.0.2", "-n", str(amount_bytes), "-b", rate]
+        logs = [self._work / name for name in ("witness", "recorder", "server", "client")]
+        with contextlib.ExitStack() as stack:
+
+            def start(space: str, cpu: int, command: Sequence[str]) -> Child:
+                log = logs.pop(0)
+                return stack.enter_context(started(self._command(space, cpu, command), log))
+
+            witness = start(self._sender, self.sender_cpu, [*look, "tcp"])
+            tool = start(self._recorder, self.recorder_cpu, argv)
+            for child in (witness, tool):
+                self._wait_listening(child)
+            start(self._recorder, self.sender_cpu, serve)
+            time.sleep(_START_PAUSE_S)
+            start(self._sender, self.sender_cpu, send).wait(_TRANSFER_LIMIT_S)
+            for child in (tool, witness):
+                settle(child)
+                child.signal(signal.SIGINT)
+                child.wait(_STOP_LIMIT_S, may_fail=True)
 
     def _command(self, space: str, cpu: int, argv: Sequence[str]) -> list[str]:
         # All of these replace themselves: the pid is the tool's. It does not outlive a killed run.

@@ -16,6 +16,7 @@ from bench.rows import (
     rolls,
     start,
     tap,
+    tap_tcp,
 )
 from bench.session import Session
 
@@ -30,6 +31,7 @@ ROWS: dict[str, tuple[Run, str]] = {
     "rolls": (rolls.run, "live with a roll every 10 MB: packets kept"),
     "frozen-disk": (frozen_disk.run, "disk frozen for 2 s: packets lost"),
     "tap": (tap.run, "soft tap: CPU and loss"),
+    "tap-tcp": (tap_tcp.run, "soft tap of a TCP transfer: what of the stream arrives"),
     "start": (start.run, "daemonlogger -v, wall"),
     "sweep-packet-size": (packet_size.run, "cost against packet size"),
     "sweep-file-size": (file_size.run, "-R against file size"),
