@@ -501,7 +501,8 @@ OPTIONS: tuple[Option, ...] = (
         " DAEMONLOGGER_FIRST and DAEMONLOGGER_LAST (times of packets, seconds since 1970),"
         " DAEMONLOGGER_PACKETS, DAEMONLOGGER_BYTES, DAEMONLOGGER_DROPS, DAEMONLOGGER_INTERFACE and"
         " DAEMONLOGGER_WHY. It runs as the user that records, at most 4 at once and each for at"
-        " most five minutes; its failure is reported and stops nothing.",
+        " most five minutes, and at the end of the recording for another 30 seconds; its failure is"
+        " reported and stops nothing.",
         group=SERVICE,
         savefiles_only=True,
     ),

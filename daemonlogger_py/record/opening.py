@@ -113,8 +113,8 @@ def opened(
         yield Opened(config, log_dir, source, interface, taps, filter_text)
 
 
-def limits_of(config: RecorderConfig) -> "Limits":
-    """What the ring has to keep to."""
+def _limits(config: RecorderConfig) -> "Limits":
+    """What the ring has to keep to, as asked for."""
     from daemonlogger_py.record.retention import Limits
 
     return Limits(
@@ -152,7 +152,7 @@ def _keeper(
         dir_fd,
         log_dir,
         naming,
-        limits_of(config),
+        _limits(config),
         tell,
         this_run_only=config.prune_run,
         archive=None if config.archive is None else config.outside(config.archive),
@@ -224,7 +224,7 @@ def _roll_size(config: RecorderConfig, dir_fd: int) -> int:
     from daemonlogger_py.record.retention import allowance
 
     volume = look_at_volume(dir_fd)
-    limited = allowance(limits_of(config), volume)
+    limited = allowance(_limits(config), volume)
     most = volume.total_bytes if limited is None else min(limited, volume.total_bytes)
     what = "its volume holds" if limited is None else "the ring's limits leave"
     if config.roll_size_given:
