@@ -58,6 +58,26 @@ from daemonlogger_py.engine.libpcap cimport (
     pcap_tstamp_type_name_to_val,
     pcap_tstamp_type_val_to_name,
 )
+from daemonlogger_py.engine.packet cimport (
+    AF_PACKET,
+    PACKET_ADD_MEMBERSHIP,
+    PACKET_MR_PROMISC,
+    SIOCGIFHWADDR,
+    SO_ATTACH_FILTER,
+    SO_ERROR,
+    SOL_PACKET,
+    SOL_SOCKET,
+    bind,
+    getsockopt,
+    if_indextoname,
+    if_nametoindex,
+    ifreq,
+    ioctl,
+    packet_mreq,
+    setsockopt,
+    sockaddr,
+    sockaddr_ll,
+)
 from daemonlogger_py.engine.wait cimport monotonic_ns, wait_readable
 from daemonlogger_py.savefile.records cimport RECORD_HEADER_BYTES, RecordHeader
 
@@ -67,49 +87,12 @@ from daemonlogger_py.errors import FilterError, SourceError, UsageError
 cdef extern from "<unistd.h>" nogil:
     int usleep(unsigned int microseconds)
 
-cdef extern from "<sys/socket.h>" nogil:
-    enum:
-        AF_PACKET
-        SOL_SOCKET
-        SO_ATTACH_FILTER
-        SO_ERROR
-    struct sockaddr:
-        unsigned short sa_family
-    int bind(int fd, const sockaddr *address, unsigned int size)
-    int getsockopt(int fd, int level, int name, void *value, unsigned int *size)
-    int setsockopt(int fd, int level, int name, const void *value, unsigned int size)
-
-cdef extern from "<sys/ioctl.h>" nogil:
-    enum:
-        SIOCGIFHWADDR
-    int ioctl(int fd, unsigned long request, void *argument)
-
-cdef extern from "<net/if.h>" nogil:
-    struct ifreq:
-        char *ifr_name
-        sockaddr ifr_hwaddr
-    unsigned int if_nametoindex(const char *name)
-    char *if_indextoname(unsigned int index, char *name)
-
 cdef extern from "<arpa/inet.h>" nogil:
     unsigned short htons(unsigned short number)
 
 cdef extern from "<linux/if_ether.h>" nogil:
     enum:
         ETH_P_ALL
-
-cdef extern from "<linux/if_packet.h>" nogil:
-    struct sockaddr_ll:
-        unsigned short sll_family
-        unsigned short sll_protocol
-        int sll_ifindex
-    struct packet_mreq:
-        int mr_ifindex
-        unsigned short mr_type
-    enum:
-        SOL_PACKET
-        PACKET_ADD_MEMBERSHIP
-        PACKET_MR_PROMISC
 
 cdef extern from "<linux/filter.h>" nogil:
     struct sock_filter:
