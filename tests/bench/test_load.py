@@ -7,8 +7,6 @@ from collections import Counter
 
 import pytest
 
-pytest.importorskip("numpy", reason="the bench extra is not installed")
-
 from bench.load import BLOCK_PACKETS, IMIX, packets_for, write_load
 
 # Changes when the generator does; figures of before and after cannot be compared then.
