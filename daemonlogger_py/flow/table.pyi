@@ -1,0 +1,3 @@
+class Table:
+    count: int
+    ended_count: int
