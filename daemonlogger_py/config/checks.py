@@ -1,6 +1,6 @@
 """What no single option can know: options that need or exclude each other, files and directories.
 
-Looks, but opens nothing and creates nothing. Interfaces are `record.interfaces`, the filter file
+Looks, but opens nothing and creates nothing. Interfaces are `engine.interfaces`, the filter file
 is read once, by `record.opening`, since it may be a pipe; the filter's grammar is libpcap's.
 """
 

@@ -1,10 +1,11 @@
 """Native mechanism: packets from a source into a buffer, until a budget, a deadline or a wake-up.
 
-``protocol``  what the recorder asks of a source: Source, Stop, Counters
-``live``      an interface, through libpcap
-``offline``   a savefile or a pipe of any format libpcap reads; classic pcap on a fast path
-``buffer``    memory for records laid out as they stand in a savefile
-``bpf``       a compiled filter
+``protocol``    what the recorder asks of a source: Source, Stop, Counters
+``live``        an interface, through libpcap
+``offline``     a savefile or a pipe of any format libpcap reads; classic pcap on a fast path
+``buffer``      memory for records laid out as they stand in a savefile
+``bpf``         a compiled filter
+``interfaces``  what there is to capture from
 
 There is no policy here: no names, no clock but for deadlines handed in, no messages. One call
 fills one buffer; nothing of Python runs for a packet.

@@ -6,19 +6,15 @@ savefile that is being written at this moment may end within a record and then r
 """
 
 import os
-import re
 import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from daemonlogger_py.savefile.records import parse_file_header, walk
-
-# PREFIX.EPOCH or PREFIX.EPOCH.SERIAL for whatever prefix. `savefile.names` has the grammar for one
-# known prefix; here it only says which files of a directory someone meant.
-_NUMBERED = re.compile(r"(.+?)\.([0-9]+)(?:\.([0-9]+))?", re.ASCII)
+from daemonlogger_py.readers.inputs.directory import PCAPNG_MAGIC, savefiles_in
+from daemonlogger_py.savefile.records import walk
 
 _FOREIGN_MAGIC = {
-    b"\x0a\x0d\x0d\x0a": "pcapng",
+    PCAPNG_MAGIC: "pcapng",
     b"\x1f\x8b": "gzip",
     b"\x28\xb5\x2f\xfd": "zstd",
     b"\xfd7zXZ": "xz",
@@ -46,17 +42,15 @@ class Verdict:
 def verify(paths: Sequence[str]) -> Iterator[Verdict]:
     """Verdicts on the savefiles `paths`, in their order; a directory stands for those in it.
 
-    Of a directory (not of those below it) these are the regular files, links aside, that are named
-    PREFIX.EPOCH[.SERIAL] or begin as a pcap or pcapng file, oldest first; names with a leading dot
-    are skipped. Never raises for a file: what cannot be read, and a directory without savefiles,
-    is a Verdict with damage.
+    Which files of a directory these are is for `inputs.directory` to say. Never raises for a file:
+    what cannot be read, and a directory without savefiles, is a Verdict with damage.
     """
     for path in paths:
         if not os.path.isdir(path):
             yield _verdict(path)
             continue
         try:
-            members = _savefiles_in(path)
+            members = savefiles_in(path)
         except OSError as error:
             yield Verdict(path, damage=_reason(error))
             continue
@@ -64,40 +58,6 @@ def verify(paths: Sequence[str]) -> Iterator[Verdict]:
             yield Verdict(path, damage="no savefiles in this directory")
         for name in members:
             yield _verdict(os.path.join(path, name))
-
-
-def _savefiles_in(directory: str) -> list[str]:
-    with os.scandir(directory) as entries:
-        names = [
-            entry.name
-            for entry in entries
-            if not entry.name.startswith(".") and entry.is_file(follow_symlinks=False)
-        ]
-    chosen = (
-        name
-        for name in names
-        if _NUMBERED.fullmatch(name) or _begins_as_capture(os.path.join(directory, name))
-    )
-    return sorted(chosen, key=_age_order)
-
-
-def _age_order(name: str) -> tuple[str, int, int, str]:
-    match = _NUMBERED.fullmatch(name)
-    if match is None:
-        return name, 0, 0, name
-    return match[1], int(match[2]), int(match[3] or 0), name
-
-
-def _begins_as_capture(path: str) -> bool:
-    try:
-        fd = _open(path)
-    except OSError:
-        return False  # not named like a savefile either: it is not known to be one
-    try:
-        head = os.pread(fd, 24, 0)
-    finally:
-        os.close(fd)
-    return parse_file_header(head) is not None or _foreign_format(head) == "pcapng"
 
 
 def _verdict(path: str) -> Verdict:

@@ -12,7 +12,6 @@
 ``signals``     INT, TERM, QUIT, HUP, USR1, and the wake-up descriptor
 ``messages``    what a person or a machine reads
 ``watch``       the interface: down, gone, back; ``taps`` those that packets are sent on to
-``interfaces``  what one can record from
 
 Packets are never looked into here.
 """

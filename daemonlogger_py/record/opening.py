@@ -259,7 +259,7 @@ def _open_interface(config: RecorderConfig, wake_fd: int, filter_text: str) -> "
 
 
 def _default_interface(config: RecorderConfig) -> str:
-    from daemonlogger_py.record import interfaces
+    from daemonlogger_py.engine import interfaces
 
     name = interfaces.default()
     if name in config.tap:
@@ -270,7 +270,8 @@ def _default_interface(config: RecorderConfig) -> str:
 def _wait_for(interface: str, tell: Tell, say_now: Callable[[str], None]) -> None:
     import socket
 
-    from daemonlogger_py.record import interfaces, watch
+    from daemonlogger_py.engine import interfaces
+    from daemonlogger_py.record import watch
 
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
         said = False
@@ -284,7 +285,7 @@ def _wait_for(interface: str, tell: Tell, say_now: Callable[[str], None]) -> Non
 
 
 def _open_taps(config: RecorderConfig, source: Source, wake_fd: int, tell: Tell) -> "Taps":
-    from daemonlogger_py.record import interfaces
+    from daemonlogger_py.engine import interfaces
     from daemonlogger_py.record.taps import Taps
 
     for output in config.tap if config.direction != "in" else ():

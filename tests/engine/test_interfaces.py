@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
+from daemonlogger_py.engine import interfaces
 from daemonlogger_py.errors import UsageError
-from daemonlogger_py.record import interfaces
 
 KERNEL = {
     "lo": SimpleNamespace(flags="up,loopback,running", mtu=65536),

@@ -1,0 +1,193 @@
+"""The savefiles of a ring: which prefix, which of them a span of time needs, and what comes next.
+
+The ring may be written, and pruned, all the while: what is listed here may be gone when it is
+opened. Following the newest savefile is `follow`'s.
+"""
+
+import os
+import time
+from bisect import bisect_right
+from operator import itemgetter
+from typing import NamedTuple
+
+from daemonlogger_py.errors import UsageError
+from daemonlogger_py.readers.inputs.capture import printable
+from daemonlogger_py.readers.inputs.directory import NUMBERED, is_capture
+from daemonlogger_py.savefile.names import Naming, SavefileName
+from daemonlogger_py.savefile.records import parse_file_header
+
+FILE_HEADER_BYTES = 24
+_RECORD_TIME_BYTES = 8
+_NS = 1_000_000_000
+# How far packets of neighbouring savefiles may overlap in time: they are stamped on several
+# processors, and a clock is corrected now and then.
+SLACK_NS = 5 * _NS
+# A directory that changed this short a time before it was read may have changed after that without
+# a new time stamp: the kernel stamps by its tick, some file systems by the second.
+_TICK_NS = 50_000_000
+_COARSE_TICK_NS = 2 * _NS
+# A server's clock may differ from ours: look again after this time whatever the stamp says.
+_LOOK_AGAIN_S = 5.0
+
+
+class Ring:
+    """The savefiles PREFIX.EPOCH[.SERIAL] in `directory`, which stays open until `close`.
+
+    Without a `prefix` it is the one that the savefiles there have. Raises UsageError when there is
+    no such directory, and when there are no or several prefixes to choose from.
+    """
+
+    def __init__(self, directory: str, prefix: str | None = None) -> None:
+        self.shown = printable(directory)
+        try:
+            self.dir_fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError as error:
+            raise UsageError(f"--ring {self.shown}: {error.strerror}") from None
+        try:
+            self._naming = Naming(self._only_prefix() if prefix is None else prefix)
+        except ValueError as error:
+            self.close()
+            raise UsageError(f"--prefix: {error}") from None
+        except UsageError:
+            self.close()
+            raise
+        self._listed: list[SavefileName] = []
+        self._changed_ns = -1
+        self._looked_s = 0.0
+
+    def path(self, savefile: SavefileName) -> str:
+        """What messages call it."""
+        return os.path.join(self.shown, savefile.name)
+
+    def savefiles(self) -> list[SavefileName]:
+        """The regular files with such a name, oldest first. Raises OSError."""
+        changed_ns = os.fstat(self.dir_fd).st_mtime_ns
+        now_s = time.monotonic()
+        if changed_ns != self._changed_ns or now_s >= self._looked_s + _LOOK_AGAIN_S:
+            now_ns = time.time_ns()
+            parsed = (self._naming.parse(name) for name in _regular_files(self.dir_fd))
+            self._listed = sorted(found for found in parsed if found is not None)
+            tick_ns = _TICK_NS if changed_ns % _NS else _COARSE_TICK_NS
+            self._changed_ns = changed_ns if changed_ns + tick_ns <= now_ns else -1
+            self._looked_s = now_s
+        return self._listed
+
+    def after(self, savefile: SavefileName | None) -> list[SavefileName]:
+        """Those newer than `savefile`, oldest first."""
+        listed = self.savefiles()
+        if savefile is None:
+            return list(listed)
+        return listed[bisect_right(listed, savefile[:2], key=itemgetter(0, 1)) :]
+
+    def is_complete(self, savefile: SavefileName) -> bool:
+        """Whether nothing will be added to it any more.
+
+        A recorder opens the next savefile early, but gives it its header after all that belongs
+        into this one.
+        """
+        return any(self._size_bytes(other) >= FILE_HEADER_BYTES for other in self.after(savefile))
+
+    def needed(self, from_ns: int | None, to_ns: int | None) -> list[SavefileName]:
+        """Those that may hold packets of [from_ns, to_ns), oldest first. Raises OSError.
+
+        Packets of a savefile are not newer than the first one of a later savefile; a name says
+        less, and where times run backwards nothing is left out.
+        """
+        savefiles = list(self.savefiles())
+        if from_ns is None and to_ns is None:
+            return savefiles
+        chosen: list[SavefileName] = []
+        next_begin: _Begin | None = None  # of the next savefile that has packets
+        for savefile in reversed(savefiles):
+            begin = self._begin(savefile)
+            early = late = False
+            if next_begin is not None and from_ns is not None:
+                early = next_begin.latest_ns + SLACK_NS < from_ns
+            if to_ns is not None:
+                late = begin.earliest_ns - SLACK_NS >= to_ns
+            backwards = (
+                next_begin is not None and next_begin.earliest_ns + SLACK_NS < begin.earliest_ns
+            )
+            if backwards or not (early or late):
+                chosen.append(savefile)
+            if begin.has_packets:
+                next_begin = begin
+        chosen.reverse()
+        return chosen
+
+    def close(self) -> None:
+        """Close the directory; may be called twice."""
+        if self.dir_fd >= 0:
+            os.close(self.dir_fd)
+            self.dir_fd = -1
+
+    def _begin(self, savefile: SavefileName) -> "_Begin":
+        named_ns = savefile.epoch * _NS
+        first_ns = self._first_ns(savefile)
+        if first_ns is None:
+            return _Begin(named_ns, named_ns, has_packets=False)
+        return _Begin(min(named_ns, first_ns), max(named_ns, first_ns), has_packets=True)
+
+    def _first_ns(self, savefile: SavefileName) -> int | None:
+        """Time of its first packet; None without one, and where it is not known."""
+        head = self._head(savefile.name, FILE_HEADER_BYTES + _RECORD_TIME_BYTES)
+        header = parse_file_header(head[:FILE_HEADER_BYTES])
+        stamp = head[FILE_HEADER_BYTES:]
+        if header is None or len(stamp) < _RECORD_TIME_BYTES:
+            return None
+        order = "little" if header.byte_order == "<" else "big"
+        seconds = int.from_bytes(stamp[:4], order)  # type: ignore[arg-type]
+        fraction = int.from_bytes(stamp[4:], order)  # type: ignore[arg-type]
+        return seconds * _NS + fraction * (1 if header.nanosecond else 1000)
+
+    def _head(self, name: str, size: int) -> bytes:
+        flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW
+        try:
+            fd = os.open(name, flags, dir_fd=self.dir_fd)
+        except OSError:
+            return b""  # pruned meanwhile, or not for us: its turn will tell
+        try:
+            return os.pread(fd, size, 0)
+        except OSError:
+            return b""
+        finally:
+            os.close(fd)
+
+    def _size_bytes(self, savefile: SavefileName) -> int:
+        try:
+            return os.stat(savefile.name, dir_fd=self.dir_fd, follow_symlinks=False).st_size
+        except OSError:
+            return 0
+
+    def _only_prefix(self) -> str:
+        try:
+            names = _regular_files(self.dir_fd)
+        except OSError as error:
+            raise UsageError(f"--ring {self.shown}: {error.strerror}") from None
+        members: dict[str, list[str]] = {}
+        for name in names:
+            if match := NUMBERED.fullmatch(name):
+                members.setdefault(match[1], []).append(name)
+        prefixes = sorted(prefix for prefix in members if self._has_captures(members[prefix]))
+        if not prefixes:
+            raise UsageError(f"--ring {self.shown}: no savefiles PREFIX.EPOCH are there")
+        if len(prefixes) > 1:
+            known = ", ".join(map(printable, prefixes))
+            raise UsageError(f"--ring {self.shown}: --prefix is missing; accepted: {known}")
+        return prefixes[0]
+
+    def _has_captures(self, names: list[str]) -> bool:
+        return any(is_capture(self._head(name, FILE_HEADER_BYTES)) for name in names)
+
+
+class _Begin(NamedTuple):
+    """Between which times a savefile begins, by its name and its first packet."""
+
+    earliest_ns: int
+    latest_ns: int
+    has_packets: bool
+
+
+def _regular_files(dir_fd: int) -> list[str]:
+    with os.scandir(dir_fd) as entries:
+        return [entry.name for entry in entries if entry.is_file(follow_symlinks=False)]

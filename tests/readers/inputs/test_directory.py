@@ -1,0 +1,60 @@
+"""Which files of a directory are meant, and in which order."""
+
+import gzip
+import lzma
+import os
+import zipfile
+
+import pytest
+
+from daemonlogger_py.readers.inputs.directory import is_capture, savefiles_in
+
+from ...pcaps.make import classic, pcapng, stamped
+
+HEADER = classic([])
+
+
+def test_named_or_begun_as_savefiles_oldest_first(tmp_path) -> None:
+    for name in ("a.9", "a.10", "a.10.002", "a.10.001", "a.10.1000", "b.1"):
+        (tmp_path / name).write_bytes(b"")
+    (tmp_path / "named.pcap").write_bytes(classic([], order=">"))
+    (tmp_path / "other.pcapng").write_bytes(pcapng(stamped([])))
+    (tmp_path / "notes.txt").write_text("nothing to see")
+    (tmp_path / ".a.11.part").write_bytes(HEADER)
+    (tmp_path / "a.12").mkdir()
+    (tmp_path / "a.13").symlink_to("a.9")
+    os.mkfifo(tmp_path / "pipe.pcap")
+    assert savefiles_in(str(tmp_path)) == [
+        "a.9", "a.10", "a.10.001", "a.10.002", "a.10.1000", "b.1", "named.pcap", "other.pcapng",
+    ]  # fmt: skip
+
+
+def test_compressed_ones_are_looked_into_when_asked(tmp_path) -> None:
+    (tmp_path / "a").write_bytes(gzip.compress(HEADER + bytes(300_000)))
+    (tmp_path / "b").write_bytes(gzip.compress(b"no capture" * 1000))
+    (tmp_path / "c").write_bytes(lzma.compress(HEADER)[:-5])
+    (tmp_path / "d").write_bytes(b"\x1f\x8b but not gzip")
+    with zipfile.ZipFile(tmp_path / "e", "w") as archive:
+        archive.writestr("x.pcap", HEADER)
+    (tmp_path / "f").write_bytes(gzip.compress(os.urandom(200_000)))
+    assert savefiles_in(str(tmp_path)) == []
+    assert savefiles_in(str(tmp_path), compressed=True) == ["a", "c", "e"]
+
+
+def test_no_such_directory(tmp_path) -> None:
+    with pytest.raises(FileNotFoundError):
+        savefiles_in(str(tmp_path / "gone"))
+
+
+def test_first_bytes_of_captures() -> None:
+    assert is_capture(HEADER)
+    assert is_capture(b"\n\r\r\n")
+    assert not is_capture(HEADER[:23])
+    assert not is_capture(b"")
+
+
+def test_leaves_no_descriptor_open(tmp_path) -> None:
+    (tmp_path / "x").write_bytes(HEADER)
+    before = os.listdir("/proc/self/fd")
+    savefiles_in(str(tmp_path), compressed=True)
+    assert os.listdir("/proc/self/fd") == before
