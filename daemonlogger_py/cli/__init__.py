@@ -2,8 +2,11 @@
 
 ``daemonlogger``  records; its options are the table in `config.options`
 ``dlctl``         reads what was recorded, one verb each
-``outcome``       exceptions to one line and an exit status, for both
-``man``           both man pages, from the same tables as the parsers
+``streams``       dlctl's verb of that name; its options are the table in `config.stream_options`
+``arguments``     command lines told apart as getopt does
+``outcome``       exceptions to one line and an exit status, for all
+``man``           the man pages, from the same tables as the parsers; ``man_streams`` and ``roff``
+``completion``    what shells complete, from the same tables
 
 Modules import what a command line needs once that is known: ``daemonlogger -v`` starts in less
 than 80 ms.

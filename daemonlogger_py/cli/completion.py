@@ -9,6 +9,7 @@ fish in no release that distributions carry.
 """
 
 import argparse
+import dataclasses
 import functools
 import re
 import sys
@@ -20,6 +21,8 @@ from enum import Enum
 from daemonlogger_py.cli import outcome
 from daemonlogger_py.cli.dlctl import build_parser
 from daemonlogger_py.config.options import OPTIONS, Option
+from daemonlogger_py.config.stream_options import STREAM_OPTIONS
+from daemonlogger_py.config.stream_scanners import ALL, SCANNER_NAMES
 from daemonlogger_py.errors import UsageError
 
 
@@ -47,6 +50,8 @@ KINDS = {
     "CMD": Kind.COMMAND,
     "PATH": Kind.FILE,
 }
+# By the metavar too, where all there is to choose from is in a table.
+CHOICES = {"SCANNER": (ALL, *SCANNER_NAMES)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,15 +86,28 @@ def recorder() -> Program:
 
 
 def reader() -> Program:
-    """Return ``dlctl`` as its parser has it."""
-    return _program_of_parser("dlctl", "", build_parser())
+    """Return ``dlctl`` as its parser has it, and the verbs with tables of their own."""
+    whole = _program_of_parser("dlctl", "", build_parser())
+    tables = {"streams": STREAM_OPTIONS}
+    verbs = tuple(
+        _program_of_table(verb, tables[verb.name]) if verb.name in tables else verb
+        for verb in whole.verbs
+    )
+    return dataclasses.replace(whole, verbs=verbs)
+
+
+def _program_of_table(verb: Program, table: Sequence[Option]) -> Program:
+    # Words are files with -l; nothing can be offered for those of a filter.
+    return Program(
+        verb.name, verb.help, tuple(map(_flag_of_option, table)), "filter word or FILE", Kind.FILE
+    )
 
 
 def _flag_of_option(option: Option) -> Flag:
     names = (*([f"-{option.short}"] if option.short else []), f"--{option.long}")
-    choices: tuple[str, ...] = ()
+    choices: tuple[str, ...] = CHOICES.get(option.metavar or "", ())
     if isinstance(option.parse, functools.partial):
-        choices = tuple(option.parse.keywords.get("choices", ()))
+        choices = tuple(option.parse.keywords.get("choices", choices))
     # One can record from any, but not send out of it.
     kind = Kind.SOURCE if option.long == "interface" else KINDS.get(option.metavar or "")
     return Flag(

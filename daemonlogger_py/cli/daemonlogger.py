@@ -4,8 +4,7 @@ Options come from the table in `config.options`; their values are judged in `con
 """
 
 import sys
-from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 from daemonlogger_py.cli import outcome
@@ -14,7 +13,6 @@ from daemonlogger_py.errors import UsageError
 if TYPE_CHECKING:
     import argparse
 
-    from daemonlogger_py.config.options import Option
     from daemonlogger_py.config.resolve import Flag
 
 PROGRAM = "daemonlogger"
@@ -79,60 +77,19 @@ def build_parser() -> "argparse.ArgumentParser":
 
 
 def in_getopt_order(argv: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Options and filter words of `argv` as glibc's getopt, which the original uses, tells them.
+    """Options and filter words of `argv`, told apart as `cli.arguments` does.
 
-    Options may stand anywhere before ``--``, bundled (-rM65), their value attached or in the next
-    argument whatever that looks like (-t -1); the rest are words, so a filter may hold "-", ">" and
-    "(". argparse alone reads some of these otherwise, and not alike in every Python version. The
-    options come back as --long or --long=value. Raises UsageError for an unknown option and for a
-    value that is missing.
+    The options come back as --long or --long=value. Raises UsageError for an unknown option and
+    for a value that is missing.
     """
-    from daemonlogger_py.config.options import BY_LONG
+    from daemonlogger_py.cli.arguments import Table, told_apart
+    from daemonlogger_py.config.options import BY_LONG, BY_SHORT
 
-    options: list[str] = []
-    words: list[str] = []
-    rest = deque(argv)
-    while rest:
-        token = rest.popleft()
-        if token == "--":  # noqa: S105
-            words.extend(rest)
-            break
-        if token.startswith("--"):
-            name, equals, _ = token[2:].partition("=")
-            if name not in BY_LONG:
-                raise UsageError(f"unknown option --{name}; {SEE_HELP}")
-            if BY_LONG[name].metavar and not equals:
-                token += _next_value(BY_LONG[name], rest)
-            options.append(token)
-        elif token.startswith("-") and token != "-":  # noqa: S105
-            options.extend(_unbundled(token, rest))
-        else:
-            words.append(token)
-    return options, words
-
-
-def _unbundled(token: str, rest: deque[str]) -> Iterator[str]:
-    from daemonlogger_py.config.options import BY_SHORT
-
-    for at, letter in enumerate(token[1:], start=2):
-        option = BY_SHORT.get(letter)
-        if option is None:
-            raise UsageError(f"unknown option -{letter}; {SEE_HELP}")
-        if option.metavar is not None:
-            value = f"={token[at:]}" if token[at:] else _next_value(option, rest)
-            yield f"--{option.long}{value}"
-            return
-        yield f"--{option.long}"
-
-
-def _next_value(option: "Option", rest: deque[str]) -> str:
-    """What to append to an option whose value is not attached: = and the next argument."""
-    if option.absent is not None:
-        # The value may be left out: the next argument is a filter word unless it is a number.
-        return f"={rest.popleft()}" if rest and rest[0][:1].isdigit() else ""
-    if not rest:
-        raise UsageError(f"{option.label}: {option.metavar} is missing; {SEE_HELP}")
-    return f"={rest.popleft()}"
+    found, words = told_apart(argv, Table(BY_LONG, BY_SHORT, SEE_HELP))
+    return [
+        f"--{option.long}" if value is None else f"--{option.long}={value}"
+        for option, value in found
+    ], words
 
 
 def _command(argv: Sequence[str]) -> int:
@@ -144,10 +101,10 @@ def _command(argv: Sequence[str]) -> int:
         outcome.write_out(parser.format_help().rstrip())
         return 0
     if "version" in flags:
-        outcome.write_out(_versions())
+        outcome.write_out(versions())
         return 0
     if "list-interfaces" in flags:
-        from daemonlogger_py.record import interfaces
+        from daemonlogger_py.engine import interfaces
 
         outcome.write_out(interfaces.table())
         return 0
@@ -160,7 +117,7 @@ def _record(flags: "dict[str, Flag]", words: Sequence[str]) -> int:
     file = read_config_file(str(flags["config"])) if "config" in flags else None
     config = resolve(flags, words, file)
     if config.interface is not None and not config.wait_interface:
-        from daemonlogger_py.record import interfaces
+        from daemonlogger_py.engine import interfaces
 
         interfaces.require(config.interface)
     from daemonlogger_py.record import session
@@ -168,7 +125,8 @@ def _record(flags: "dict[str, Flag]", words: Sequence[str]) -> int:
     return session.check(config) if "check" in flags else session.run(config)
 
 
-def _versions() -> str:
+def versions() -> str:
+    """Return what --version shows, a line each: this package, libpcap, Python."""
     import platform
 
     from daemonlogger_py import __version__

@@ -24,11 +24,12 @@ DESCRIPTION = "Answer questions about what daemonlogger recorded."
 
 @dataclass(frozen=True, slots=True)
 class Verb:
-    """One verb; every verb takes PATH arguments and --json."""
+    """One verb; it takes PATH arguments and --json, unless it has a command line of its own."""
 
     name: str
     help: str
     man: str
+    own_command_line: bool = False
 
 
 VERBS = (
@@ -42,6 +43,13 @@ VERBS = (
         " failure. With --json, each line is a JSON object.\n\n"
         "A savefile that is being written may end within a record, and is then reported so.",
     ),
+    Verb(
+        "streams",
+        "store what TCP connections carried, as tcpflow does",
+        "Store what each direction of the TCP connections in savefiles carried in a file of its"
+        " own, with the options of tcpflow(1); see dlctl-streams(1).",
+        own_command_line=True,
+    ),
 )
 
 
@@ -51,7 +59,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def build_parser() -> "argparse.ArgumentParser":
-    """Build the parser of all verbs."""
+    """Build the parser of all verbs; one with its own command line is only listed in it."""
     import argparse
 
     class Parser(argparse.ArgumentParser):
@@ -65,6 +73,8 @@ def build_parser() -> "argparse.ArgumentParser":
         one = verbs.add_parser(
             verb.name, help=verb.help, description=verb.help, allow_abbrev=False, add_help=False
         )
+        if verb.own_command_line:
+            continue
         _add_help(one)
         one.add_argument("paths", metavar="PATH", nargs="*", help="a savefile, or a directory")
         one.add_argument("--json", action="store_true", help="one JSON object a line")
@@ -80,6 +90,10 @@ def _add_help(parser: "argparse.ArgumentParser") -> None:
 
 
 def _command(argv: Sequence[str]) -> int:
+    if argv[:1] == ["streams"]:
+        from daemonlogger_py.cli import streams
+
+        return streams.command(argv[1:])
     parser = build_parser()
     arguments = parser.parse_args(argv)
     if arguments.help:

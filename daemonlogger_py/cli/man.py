@@ -1,21 +1,17 @@
-"""The man pages, from the tables the parsers come from: daemonlogger(8) and dlctl(1).
+"""The man pages, from the tables the parsers come from: daemonlogger(8), dlctl(1) and its verbs'.
 
-``python -m daemonlogger_py.cli.man`` prints the first, with ``dlctl`` behind it the second; a test
-holds the files in ``man/`` to what is printed. What no table knows (signals, files, examples) is
-written here.
+``python -m daemonlogger_py.cli.man`` prints the first, with ``dlctl`` or ``dlctl-streams`` behind
+it another; a test holds the files in ``man/`` to what is printed. What no table knows (signals,
+files, examples) is written here, and for dlctl-streams(1) in `cli.man_streams`.
 """
 
-import re
 import sys
-import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
-from daemonlogger_py import __version__
-from daemonlogger_py.cli import outcome
+from daemonlogger_py.cli import man_streams, outcome, roff
 from daemonlogger_py.cli.dlctl import VERBS
-from daemonlogger_py.config.options import GROUPS, OPTIONS, Option
-
-DATE = "2026-11-21"  # of the last change to what the pages say; set by hand, so pages reproduce
+from daemonlogger_py.config.options import GROUPS, OPTIONS
+from daemonlogger_py.errors import UsageError
 
 DESCRIPTION = """\
 daemonlogger records packets from a network interface into savefiles (pcap files). It rolls over
@@ -160,143 +156,76 @@ Nonsense on the command line is refused before anything is opened, with exit sta
 def recorder_page() -> str:
     """Return daemonlogger(8) as roff with man(7) macros."""
     lines = [
-        *_title("DAEMONLOGGER", 8, "System Manager's Manual"),
-        *_section("NAME", [r"daemonlogger \- record packets into a row or a ring of savefiles"]),
-        *_section(
+        *roff.title("DAEMONLOGGER", 8, "System Manager's Manual"),
+        *roff.section(
+            "NAME", [r"daemonlogger \- record packets into a row or a ring of savefiles"]
+        ),
+        *roff.section(
             "SYNOPSIS", [r".B daemonlogger", r".RI [ options ]", r'.RI [ "filter words" " ...]"']
         ),
-        *_section("DESCRIPTION", _paragraphs(DESCRIPTION)),
+        *roff.section("DESCRIPTION", roff.paragraphs(DESCRIPTION)),
         ".SH OPTIONS",
     ]
-    for group in GROUPS:
-        lines.append(f".SS {_escaped(group)}")
-        for option in OPTIONS:
-            if option.group == group:
-                lines += _option(option)
-    lines += _section("SIGNALS", _definitions(SIGNALS))
-    lines += _section("FILES", [*_definitions(FILES), ".PP", *_filled(FILES_NOTE)])
-    lines += _section("ENVIRONMENT", _definitions(ENVIRONMENT))
-    lines += _section("EXIT STATUS", _definitions(EXIT_STATUS))
-    lines += _section("EXAMPLES", _examples(EXAMPLES))
-    lines += _section("DIFFERENCES FROM THE ORIGINAL", _paragraphs(DIFFERENCES))
-    lines += _see_also("dlctl(1)", "tcpdump(1)", "pcap-savefile(5)", "pcap-filter(7)")
+    lines += roff.options(GROUPS, OPTIONS)
+    lines += roff.section("SIGNALS", roff.definitions(SIGNALS))
+    lines += roff.section("FILES", [*roff.definitions(FILES), ".PP", *roff.filled(FILES_NOTE)])
+    lines += roff.section("ENVIRONMENT", roff.definitions(ENVIRONMENT))
+    lines += roff.section("EXIT STATUS", roff.definitions(EXIT_STATUS))
+    lines += roff.section("EXAMPLES", roff.examples(EXAMPLES))
+    lines += roff.section("DIFFERENCES FROM THE ORIGINAL", roff.paragraphs(DIFFERENCES))
+    lines += roff.see_also("dlctl(1)", "tcpdump(1)", "pcap-savefile(5)", "pcap-filter(7)")
     return "\n".join(lines) + "\n"
 
 
 def reader_page() -> str:
     """Return dlctl(1) as roff with man(7) macros."""
     lines = [
-        *_title("DLCTL", 1, "General Commands Manual"),
-        *_section("NAME", [r"dlctl \- answer questions about what daemonlogger recorded"]),
-        *_section("SYNOPSIS", [r".B dlctl", r".I verb", r".RB [ \-\-json ]", r'.IR path " ..."']),
+        *roff.title("DLCTL", 1, "General Commands Manual"),
+        *roff.section("NAME", [r"dlctl \- answer questions about what daemonlogger recorded"]),
+        *roff.section(
+            "SYNOPSIS", [r".B dlctl", r".I verb", r".RB [ \-\-json ]", r'.IR path " ..."']
+        ),
         ".SH VERBS",
     ]
     for verb in VERBS:
-        lines += [".TP", f".B {verb.name}", *_paragraphs(verb.man, between=".IP")]
-    lines += _section(
+        lines += [".TP", f".B {verb.name}", *roff.paragraphs(verb.man, between=".IP")]
+    lines += roff.section(
         "EXIT STATUS",
-        _definitions(
+        roff.definitions(
             (
-                ("0", "Every savefile is whole."),
-                ("1", "A savefile is damaged, unreadable, or not classic pcap."),
+                ("0", "Done; of verify: every savefile is whole."),
+                ("1", "A savefile is damaged, unreadable, or, for verify, not classic pcap."),
                 ("2", "The command line is wrong."),
             )
         ),
     )
-    lines += _section(
+    lines += roff.section(
         "EXAMPLES",
-        _examples((("Verify everything in a ring:", "dlctl verify /var/pcap"),)),
+        roff.examples((("Verify everything in a ring:", "dlctl verify /var/pcap"),)),
     )
-    lines += _see_also("pcap-savefile(5)", "daemonlogger(8)")
+    lines += roff.see_also("dlctl-streams(1)", "pcap-savefile(5)", "daemonlogger(8)")
     return "\n".join(lines) + "\n"
 
 
-def _title(name: str, section: int, manual: str) -> list[str]:
-    return [
-        r".\" Generated by python -m daemonlogger_py.cli.man; do not edit.",
-        f'.TH {name} {section} {DATE} "daemonlogger-py {__version__}" "{manual}"',
-    ]
-
-
-def _section(title: str, body: Sequence[str]) -> list[str]:
-    return [f'.SH "{title}"' if " " in title else f".SH {title}", *body]
-
-
-def _option(option: Option) -> list[str]:
-    names = [f"-{option.short}"] if option.short else []
-    names.append(f"--{option.long}")
-    value = rf" \fI{_escaped(option.metavar)}\fR" if option.metavar else ""
-    if option.absent is not None:
-        value = rf" [{value.strip()}]"
-    header = ", ".join(rf"\fB{_escaped(name)}\fR{value}" for name in names)
-    text = option.man
-    if option.default:
-        # In parentheses: the working directory's name would read like the parent's before a stop.
-        text += f" (Default: {option.default})"
-    return [".TP", header, *_paragraphs(text, between=".IP")]
-
-
-def _definitions(items: Sequence[tuple[str, str]]) -> list[str]:
-    lines = []
-    for term, text in items:
-        lines += [".TP", f".B {_escaped(term)}", *_filled(text)]
-    return lines
-
-
-def _examples(items: Sequence[tuple[str, str]]) -> list[str]:
-    lines: list[str] = []
-    for text, command in items:
-        lines += [".PP"] if lines else []
-        lines += [*_filled(text), ".PP", ".RS 4", ".nf"]
-        lines += [_escaped(line) for line in command.splitlines()]
-        lines += [".fi", ".RE"]
-    return lines
-
-
-def _see_also(*pages: str) -> list[str]:
-    lines = [f".BR {_escaped(page.partition('(')[0])} ({page.partition('(')[2]}," for page in pages]
-    lines[-1] = lines[-1].removesuffix(",")
-    return _section("SEE ALSO", lines)
-
-
-def _paragraphs(text: str, between: str = ".PP") -> list[str]:
-    lines: list[str] = []
-    for paragraph in text.strip().split("\n\n"):
-        lines += [between] if lines else []
-        lines += _filled(paragraph)
-    return lines
-
-
-def _filled(text: str) -> Iterator[str]:
-    # Each sentence begins a line, as mandoc -T lint and everyone who diffs the page ask for.
-    for sentence in re.split(r"(?<=[.:;]) (?=[A-Z-])", " ".join(text.split())):
-        for line in textwrap.wrap(sentence, 60, break_long_words=False, break_on_hyphens=False):
-            yield _marked_up(line)
-
-
-def _marked_up(line: str) -> str:
-    """Escape `line`, and set option names in it in bold."""
-    parts = re.split(r"(?<![\w-])(--?[A-Za-z][\w-]*)", line)
-    joined = "".join(
-        rf"\fB{_escaped(part)}\fR" if at % 2 else _escaped(part) for at, part in enumerate(parts)
-    )
-    return rf"\&{joined}" if joined.startswith((".", "'")) else joined
-
-
-def _escaped(text: str) -> str:
-    # A bare - is a hyphen to roff, and what is copied from the page must be a minus sign.
-    return text.replace("\\", r"\e").replace("-", r"\-")
+PAGES = {
+    "daemonlogger": recorder_page,
+    "dlctl": reader_page,
+    "dlctl-streams": man_streams.streams_page,
+}
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Print a page: dlctl(1) if that is named in `argv`, else daemonlogger(8)."""
+    """Print the page that `argv` names, or daemonlogger(8)."""
     names = sys.argv[1:] if argv is None else argv
-    page = reader_page() if names == ["dlctl"] else recorder_page()
-    return outcome.run("man", lambda: _print(page))
+    return outcome.run("man", lambda: _print(names or ["daemonlogger"]))
 
 
-def _print(page: str) -> int:
-    outcome.write_out(page.removesuffix("\n"))
+def _print(names: Sequence[str]) -> int:
+    if len(names) != 1 or names[0] not in PAGES:
+        raise UsageError(
+            f"{' '.join(names)!r} is not accepted; accepted: nothing or one of {', '.join(PAGES)}"
+        )
+    outcome.write_out(PAGES[names[0]]().removesuffix("\n"))
     return 0
 
 

@@ -5,6 +5,23 @@ _dlctl() {
     local word=$2 name
     COMPREPLY=()
     [[ " ${COMP_WORDS[*]:1:COMP_CWORD-1} " != *" -- "* ]] || return
+    local before=$3 option=''
+    # bash breaks --name=value at the sign.
+    if [[ $word == '=' ]]; then
+        word=''
+    elif [[ $before == '=' ]]; then
+        before=${COMP_WORDS[COMP_CWORD - 2]}
+    fi
+    if [[ $before == --* ]]; then
+        option=$before
+    elif [[ $before == -* ]]; then
+        # Letters may be bundled; the first with a value takes all that follows.
+        option=${before#-}
+        while [[ $option && EFLRSTUXbdefimorwxz != *"${option:0:1}"* ]]; do
+            option=${option:1}
+        done
+        option=-$option
+    fi
     local verb=''
     for name in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
         [[ $name == -* ]] || { verb=$name; break; }
@@ -18,10 +35,62 @@ _dlctl() {
         fi
         return
     fi
+    if [[ $verb == streams ]]; then
+        case $option in
+            -r | --read | -R | --complete | -w | --unprocessed | -X | --report)
+                compopt -o default  # readline's own, which quotes names and knows ~
+                return
+                ;;
+            -i | --interface)
+                for name in any /sys/class/net/*/; do
+                    name=${name%/}
+                    name=${name##*/}
+                    [[ $name != "$word"* ]] || COMPREPLY+=("$(printf %q "$name")")
+                done
+                return
+                ;;
+            --ring | -z | --chroot | -o | --outdir)
+                compopt -o dirnames
+                return
+                ;;
+            --prefix | --from | --to | -b | --max-bytes | -m | --skip | --max-flows | --memory | -T | \
+            --template | -F | --format | -f | --max-fds | -L | --semaphore | -S | --set | -d | \
+            --debug)
+                return
+                ;;
+            -U | --relinquish-privileges)
+                mapfile -t COMPREPLY < <(compgen -u -- "$word")
+                return
+                ;;
+            --policy)
+                mapfile -t COMPREPLY < <(compgen -W 'first last' -- "$word")
+                return
+                ;;
+            -e | --enable | -E | --only | -x | --disable)
+                mapfile -t COMPREPLY < <(compgen -W 'all http md5 python tcpdemux' -- "$word")
+                return
+                ;;
+        esac
+        if [[ $word == -* ]]; then
+            mapfile -t COMPREPLY < <(compgen -W '
+                -r --read -R --complete -l --files -i --interface -p --no-promiscuous --ring --prefix
+                --from --to --follow -U --relinquish-privileges -z --chroot -b --max-bytes -m --skip -P
+                --no-purge --policy --tunnels --max-flows --memory -o --outdir -T --template -F --format
+                -I --findx -K --flow-pcaps -w --unprocessed -X --report --gaps -f --max-fds -c --console
+                -C --console-data -B --binary -s --strip -D --hex -g --colour -J --packet-json -0
+                --no-newline --ordered -L --semaphore --json -a --all -e --enable -E --only -x --disable
+                -S --set -Z --no-decompress --man-names -d --debug -v --verbose -q --quiet --no-progress
+                -h --help -V --version
+            ' -- "$word")
+        else
+            compopt -o default  # readline's own, which quotes names and knows ~
+        fi
+        return
+    fi
     if [[ $word == -* ]]; then
         mapfile -t COMPREPLY < <(compgen -W '-h --help' -- "$word")
     else
-        mapfile -t COMPREPLY < <(compgen -W 'verify' -- "$word")
+        mapfile -t COMPREPLY < <(compgen -W 'verify streams' -- "$word")
     fi
 }
 

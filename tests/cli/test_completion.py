@@ -15,6 +15,7 @@ import pytest
 from daemonlogger_py.cli import completion
 from daemonlogger_py.cli.completion import KINDS, PROGRAMS, SHELLS, Flag, Kind, Program
 from daemonlogger_py.config.options import OPTIONS
+from daemonlogger_py.config.stream_options import STREAM_OPTIONS
 
 COMPLETION = Path(__file__).parent.parent.parent / "packaging" / "completion"
 EVERY = [(shell, program) for shell in SHELLS for program in PROGRAMS]
@@ -22,6 +23,7 @@ EVERY = [(shell, program) for shell in SHELLS for program in PROGRAMS]
 # What stands for something that no shell could list; a new one is put here or into KINDS.
 TYPED = {
     "N", "NAME", "PCT", "SECONDS", "SIZE", "SIZE|PCT%", "TIME", "FACTOR", "[ADDR:]PORT",
+    "TEMPLATE", "LETTERS", "NAME=VALUE",
 }  # fmt: skip
 
 KEY = "\x14"  # Ctrl-T, bound in each shell to telling what stands in the line
@@ -90,6 +92,16 @@ def test_verbs_are_those_of_the_parser() -> None:
     assert ("--json",) in [flag.names for flag in verify.flags]
 
 
+def test_verbs_with_tables_are_those_of_the_tables() -> None:
+    (streams,) = [verb for verb in completion.reader().verbs if verb.name == "streams"]
+    assert len(streams.flags) == len(STREAM_OPTIONS)
+    flags = {flag.names[0]: flag for flag in streams.flags}
+    assert flags["-e"].choices == ("all", "http", "md5", "python", "tcpdemux")
+    assert flags["--policy"].choices == ("first", "last")
+    assert flags["-r"].repeatable
+    assert streams.operand_kind is Kind.FILE
+
+
 # A program that has one of everything, so that each shell is tried with what the tables may hold.
 EVERYTHING = Program(
     "everything",
@@ -155,6 +167,11 @@ LINES = [
     ("dlctl ver", "dlctl verify "),
     ("dlctl verify --js", "dlctl verify --json "),
     ("dlctl verify here/a", "dlctl verify here/a\\ file "),
+    ("dlctl streams --tunn", "dlctl streams --tunnels "),
+    ("dlctl streams -e ht", "dlctl streams -e http "),
+    ("dlctl streams -aIr here/a", "dlctl streams -aIr here/a\\ file "),
+    ("dlctl streams -o her", "dlctl streams -o here/"),
+    ("dlctl streams -l here/a", "dlctl streams -l here/a\\ file "),
     ("daemonlogger --tstamp-type=adapter_", "daemonlogger --tstamp-type=adapter_unsynced "),
 ]
 
@@ -302,6 +319,9 @@ OFFERS = [
     ("dlctl ver", ["verify"]),
     ("dlctl verify --js", ["--json"]),
     ("dlctl verify here/a", ["here/a file"]),
+    ("dlctl streams -e ht", ["http"]),
+    ("dlctl streams -r here/a", ["here/a file"]),
+    ("dlctl streams -l here/a", ["here/a file"]),
 ]
 
 

@@ -77,12 +77,14 @@ def test_nanoseconds_are_shown_where_there_are_any(place) -> None:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("", "a verb is missing; accepted: verify; see dlctl --help"),
+        ("", "a verb is missing; accepted: verify, streams; see dlctl --help"),
         ("verify", "verify: PATH is missing; see dlctl --help"),
         ("verify --json", "verify: PATH is missing; see dlctl --help"),
         ("frobnicate a", "'frobnicate'"),
         ("verify --frob a.1228873098", "--frob"),
         ("--frob", "--frob"),
+        ("streams --frob", "unknown option --frob; see dlctl streams --help"),
+        ("streams -m abc", "-m/--skip: 'abc' is not accepted; accepted: "),
         ("verify --js a.1228873098", "--js"),
     ],
 )
@@ -94,9 +96,10 @@ def test_wrong_command_line(place, line: str, message: str) -> None:
     assert done.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("line", ["-h", "--help", "verify -h", "verify --help"])
+@pytest.mark.parametrize("line", ["-h", "--help", "verify -h", "verify --help", "streams -h"])
 def test_help(place, line: str) -> None:
     done = run_command("dlctl", *line.split(), cwd=place)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("usage: dlctl")
     assert ("PATH" in done.stdout) is line.startswith("verify")
+    assert ("streams" in done.stdout) is not line.startswith("verify")

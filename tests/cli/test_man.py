@@ -7,12 +7,16 @@ from pathlib import Path
 import pytest
 
 import daemonlogger_py
-from daemonlogger_py.cli import man
+from daemonlogger_py.cli import man, man_streams
 from daemonlogger_py.cli.dlctl import VERBS
 from daemonlogger_py.config.options import OPTIONS
 
 MAN = Path(__file__).parent.parent.parent / "man"
-PAGES = [("daemonlogger.8", man.recorder_page, []), ("dlctl.1", man.reader_page, ["dlctl"])]
+PAGES = [
+    ("daemonlogger.8", man.recorder_page, []),
+    ("dlctl.1", man.reader_page, ["dlctl"]),
+    ("dlctl-streams.1", man_streams.streams_page, ["dlctl-streams"]),
+]
 LINTERS = [
     ["mandoc", "-T", "lint", "-W", "style"],
     ["groff", "-man", "-ww", "-T", "utf8", "-z"],
@@ -21,7 +25,7 @@ LINTERS = [
 
 @pytest.mark.parametrize(("name", "page", "argv"), PAGES)
 def test_the_file_is_what_the_tables_say(name: str, page, argv: list[str], capsys) -> None:
-    assert (MAN / name).read_text() == page(), f"run python -m daemonlogger_py.cli.man > man/{name}"
+    assert (MAN / name).read_text() == page(), "run make man"
     assert man.main(argv) == 0
     assert capsys.readouterr().out == page()
 
@@ -42,6 +46,12 @@ def test_sections() -> None:
         "EXIT STATUS", "EXAMPLES", "DIFFERENCES FROM THE ORIGINAL", "SEE ALSO",
     ]  # fmt: skip
     assert f"daemonlogger-py {daemonlogger_py.__version__}" in man.recorder_page()
+
+
+@pytest.mark.parametrize("argv", [["tcpflow"], ["dlctl", "dlctl"], [""]])
+def test_a_page_that_is_not_there_is_refused(argv: list[str], capsys) -> None:
+    assert man.main(argv) == 2
+    assert "one of daemonlogger, dlctl, dlctl-streams" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("name", "page", "argv"), PAGES)
