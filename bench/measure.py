@@ -30,6 +30,7 @@ _DISTURBED_KIB = 16 << 10
 _RETRIES = 1
 _LONG_S = 2.5
 _STDERR_BYTES = 400
+_SAMPLED_S = 0.002
 
 
 class ToolError(Exception):
@@ -117,6 +118,56 @@ def run(argv: Sequence[str], log: Path, limit_s: float = 120) -> Cost:
     """Run a tool to its end. Raises ToolError when it fails or takes longer than limit_s."""
     with started(argv, log) as child:
         return child.wait(limit_s)
+
+
+def peak_bytes(argv: Sequence[str], log: Path, limit_s: float = 120) -> int:
+    """Run a tool to its end; return the most memory it and its children held, in bytes.
+
+    What the kernel keeps for a process itself (ru_maxrss) would be this benchmark's own peak
+    where that was higher, as a child begins as its parent's copy.
+    """
+    peak = 0
+    over = threading.Event()
+
+    def watch() -> None:
+        nonlocal peak
+        while not over.wait(_SAMPLED_S):
+            now = sum(_status_bytes(pid, "VmRSS") for pid in _family(child.pid))
+            peak = max(peak, now, _status_bytes(child.pid, "VmHWM"))
+
+    with started(argv, log) as child:
+        watcher = threading.Thread(target=watch)
+        watcher.start()
+        try:
+            child.wait(limit_s)
+        finally:
+            over.set()
+            watcher.join()
+    return peak
+
+
+def _family(pid: int) -> list[int]:
+    """Return a process and all below it."""
+    found = [pid]
+    for one in found:
+        with contextlib.suppress(OSError):
+            found += map(int, Path(f"/proc/{one}/task/{one}/children").read_text().split())
+    return found
+
+
+def _status_bytes(pid: int, name: str) -> int:
+    """Return a size from a process's status; 0 where it has ended, or not begun."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+        argv = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return 0
+    if argv == Path("/proc/self/cmdline").read_bytes():
+        return 0  # it still is our copy
+    for line in status.splitlines():
+        if line.startswith(f"{name}:"):
+            return int(line.split()[1]) * 1024
+    return 0
 
 
 def check(argv: Sequence[str], limit_s: float = 60) -> str:

@@ -25,6 +25,8 @@ Live = Callable[[str, Path], list[str]]
 """(interface, output directory) -> command line."""
 Tap = Callable[[str, str], list[str]]
 """(interface, output interface) -> command line."""
+Streams = Callable[[Path, Path, tuple[str, ...]], list[str]]
+"""(savefile, output directory, options of tcpflow's) -> command line."""
 
 _LOOP = Path(__file__).with_name("pylibpcap_loop.py")
 
@@ -39,6 +41,7 @@ class Tool:
     live: Live | None = None
     rolling: Live | None = None
     tap: Tap | None = None
+    streams: Streams | None = None
     version: tuple[str, ...] = ("--version",)
     needs_poke: bool = False
 
@@ -48,12 +51,12 @@ class Tool:
         return bool(self.program)
 
 
-def find_ours() -> tuple[str, ...]:
-    """Return how to start the recorder of this project; empty if it is not installed."""
-    script = Path(sys.executable).with_name("daemonlogger")
+def find_ours(command: str = "daemonlogger") -> tuple[str, ...]:
+    """Return how to start a command of this project; empty if it is not installed."""
+    script = Path(sys.executable).with_name(command)
     if script.exists():
         return (str(script),)
-    module = "daemonlogger_py.cli.daemonlogger"
+    module = f"daemonlogger_py.cli.{command}"
     try:
         found = importlib.util.find_spec(module)
     except ModuleNotFoundError:
@@ -81,7 +84,7 @@ def _find_loop() -> tuple[str, ...]:
 
 
 def _ours(name: str, *extra: str) -> Tool:
-    program = find_ours()
+    program, reader = find_ours(), find_ours("dlctl")
     to = [*program, *extra]
     return Tool(
         name,
@@ -101,6 +104,15 @@ def _ours(name: str, *extra: str) -> Tool:
         live=lambda iface, out: [*to, "-i", iface, "-l", str(out), "-n", "t", "-s", "100g"],
         rolling=lambda iface, out: [*to, "-i", iface, "-l", str(out), "-n", "t", "-s", "10m"],
         tap=lambda iface, out: [*to, "-i", iface, "-o", out],
+        streams=lambda file, out, options: [
+            *reader,
+            "streams",
+            *options,
+            "-o",
+            str(out),
+            "-r",
+            str(file),
+        ],
         version=("-v",),
     )
 
@@ -235,6 +247,15 @@ def _loop() -> Tool:
     )
 
 
+def _tcpflow() -> Tool:
+    to = _find("tcpflow")
+    return Tool(
+        "tcpflow",
+        to,
+        streams=lambda file, out, options: [*to, *options, "-o", str(out), "-r", str(file)],
+    )
+
+
 def all_tools() -> dict[str, Tool]:
     """Return every tool by its name in the tables."""
     tools = [
@@ -245,6 +266,7 @@ def all_tools() -> dict[str, Tool]:
         _original(),
         _dumpcap(),
         _netsniff(),
+        _tcpflow(),
         *_copiers(),
         _loop(),
     ]

@@ -121,6 +121,10 @@ How it is measured:
   from one core, the recorder is pinned to the other (where the row does not say that they share
   one). It is stopped by SIGINT once it takes no more packets. Lost = packets that reached its
   interface minus packets in its files, as `capinfos` counts them.
+- Rows of `dlctl streams` read complete HTTP conversations, made with the truth about them; every
+  tool also runs once untimed, and what it made is compared with that truth. A figure of a tool
+  that got something wrong says so. Memory is the resident size of the process and its children,
+  sampled every 2 ms, or the peak that the kernel keeps of the process, if that is more.
 - Before a run memory is touched and given back, so that a tool does not pay for pages which a
   virtual machine's host has to find first; short runs during which the host took memory away are
   repeated (where the kernel tells)."""

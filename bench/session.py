@@ -18,6 +18,7 @@ from bench.load import IMIX, Load, write_load
 from bench.measure import Ballast, Cost, run, undisturbed
 from bench.peers import Tool
 from bench.results import Figure
+from bench.streams_load import Capture, write_capture
 
 Mix = tuple[tuple[int, int], ...]
 
@@ -31,6 +32,7 @@ class Session:
     rounds: int
     quick: bool
     _loads: dict[tuple[int, Mix], Load] = field(default_factory=dict)
+    _captures: dict[int, Capture] = field(default_factory=dict)
 
     def scaled(self, packets: int) -> int:
         """Return packets, or a twentieth of them in a quick run."""
@@ -46,11 +48,20 @@ class Session:
             self._loads[key] = write_load(self.work / name, packets, mix)
         return self._loads[key]
 
+    def capture(self, total_bytes: int) -> Capture:
+        """Return a capture of conversations of so many bytes; other loads are dropped."""
+        if total_bytes not in self._captures:
+            self.drop_loads()
+            path = self.work / f"streams-{total_bytes // 1_000_000}-MB.pcap"
+            self._captures[total_bytes] = write_capture(path, total_bytes)
+        return self._captures[total_bytes]
+
     def drop_loads(self) -> None:
         """Delete all loads."""
-        for load in self._loads.values():
+        for load in [*self._loads.values(), *self._captures.values()]:
             load.path.unlink(missing_ok=True)
         self._loads.clear()
+        self._captures.clear()
 
     @contextlib.contextmanager
     def output(self, parent: Path | None = None) -> Iterator[Path]:

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from bench.measure import ToolError, interleaved, run
+from bench.measure import ToolError, interleaved, peak_bytes, run
 
 
 def test_every_round_runs_every_tool_and_begins_with_another():
@@ -48,3 +48,17 @@ def test_a_failure_names_status_and_message(tmp_path):
 def test_a_tool_that_does_not_end_is_killed(tmp_path):
     with pytest.raises(ToolError, match=r"killed after 0\.2 s"):
         run([sys.executable, "-c", "import time; time.sleep(60)"], tmp_path / "log", 0.2)
+
+
+def test_the_peak_is_of_the_tool_and_its_children_not_of_this_process(tmp_path):
+    own = bytearray(200 << 20)
+    own[::4096] = b"x" * len(own[::4096])
+    assert peak_bytes([sys.executable, "-c", "pass"], tmp_path / "log") < 100 << 20
+    held = "import time; held = b'x' * (60 << 20); time.sleep(0.3)"
+    child = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {held!r}])"
+    assert 60 << 20 < peak_bytes([sys.executable, "-c", child], tmp_path / "log") < 150 << 20
+
+
+def test_a_failure_ends_the_watch(tmp_path):
+    with pytest.raises(ToolError, match=r"exit status 3"):
+        peak_bytes([sys.executable, "-c", "raise SystemExit(3)"], tmp_path / "log")

@@ -1,7 +1,9 @@
-"""Fuzzing of what reads savefiles: `run` explores under AddressSanitizer, the tests repeat.
+"""Fuzzing of what reads hostile bytes: `run` explores under AddressSanitizer, the tests repeat.
 
-target.py drives the code with one input and holds what must be true of every input; model.py
-says what a classic savefile can give, from the format's description alone; trial.py reads from
-the end of an input how the code is driven; seeds.py makes the first inputs. campaign.py builds
-the instrumented copy, around harness.c, and runs libFuzzer on it.
+Three targets: `savefile` (target.py: what reads savefiles), `flow` (flow_target.py: decoding,
+defragmentation, reassembly and storing), `http` (http_target.py: messages and codings). A target
+drives the code with one input and holds what must be true of every input; trial.py and
+flow_trial.py read from the end of an input how the code is driven; model.py says what a classic
+savefile can give, from the format's description alone. The seeds modules make the first inputs.
+campaign.py builds the instrumented copy, around harness.c, and runs libFuzzer on it.
 """

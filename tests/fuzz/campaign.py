@@ -1,10 +1,11 @@
 """Builds the native code with sanitizers, in a directory of its own, and lets libFuzzer loose.
 
-    tests/fuzz/run SECONDS [JOBS]
+    tests/fuzz/run SECONDS [JOBS [TARGET ...]]
 
-Exit status 0: nothing found; 1: a finding, whose input is kept in tests/fuzz/.findings and named;
-2: the campaign itself could not be run. Needs clang with its runtime libraries, Cython and
-python-libpcap, and writes into the source tree nothing but findings.
+The seconds are shared by the targets, in turn: `savefile`, `flow` and `http`. Exit status 0:
+nothing found; 1: a finding, whose input is kept in tests/fuzz/.findings and named; 2: the campaign
+itself could not be run. Needs clang with its runtime libraries, Cython and python-libpcap, and
+writes into the source tree nothing but findings.
 """
 
 import argparse
@@ -17,11 +18,12 @@ import sys
 import sysconfig
 import tempfile
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-from . import seeds
+from . import flow_seeds, http_seeds, seeds
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -29,8 +31,14 @@ PACKAGE = "daemonlogger_py"
 FINDINGS = HERE / ".findings"
 REGRESSIONS = HERE / "regressions"
 
-# Python, but a savefile's bytes decide its way: compiled, its branches guide the fuzzer as well.
-COMPILED_PYTHON = (f"{PACKAGE}/savefile/pcapng.py",)
+# Python, but the input's bytes decide its way: compiled, its branches guide the fuzzer as well.
+COMPILED_PYTHON = (
+    f"{PACKAGE}/savefile/pcapng.py",
+    f"{PACKAGE}/protocols/http.py",
+    f"{PACKAGE}/protocols/http_chunked.py",
+    f"{PACKAGE}/protocols/http_coding.py",
+    f"{PACKAGE}/protocols/http_head.py",
+)
 # What inputs cannot reach is left out.
 NOT_FUZZED = {f"{PACKAGE}/engine/live.pyx"}
 SANITIZERS = "address,undefined"
@@ -58,6 +66,21 @@ MALLOC_MB = 192
 RSS_MB = 2048
 
 
+class Target(NamedTuple):
+    """What is fuzzed: a module with `one_input`, its first inputs, and words it knows."""
+
+    module: str
+    inputs: Iterator[tuple[str, bytes]]
+    words: Mapping[str, bytes]
+
+
+TARGETS = {
+    "savefile": Target("fuzz.target", seeds.inputs(), seeds.DICTIONARY),
+    "flow": Target("fuzz.flow_target", flow_seeds.inputs(), flow_seeds.DICTIONARY),
+    "http": Target("fuzz.http_target", http_seeds.inputs(), http_seeds.DICTIONARY),
+}
+
+
 class Numbers(NamedTuple):
     """What one job's output tells."""
 
@@ -71,14 +94,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="tests/fuzz/run", description=__doc__)
     parser.add_argument("seconds", type=positive, metavar="SECONDS")
     parser.add_argument("jobs", type=positive, metavar="JOBS", nargs="?", default=1)
+    parser.add_argument("targets", type=target_name, metavar="TARGET", nargs="*")
     options = parser.parse_args(arguments)
+    targets = options.targets or list(TARGETS)
+    seconds = max(1, options.seconds // len(targets))
     with tempfile.TemporaryDirectory(prefix="daemonlogger-fuzz-") as directory:
         try:
             program = build(Path(directory))
         except (OSError, subprocess.CalledProcessError) as error:
             print(f"cannot build the instrumented copy: {error}", file=sys.stderr)
             return 2
-        return explore(Path(directory), program, options.seconds, options.jobs)
+        return max(
+            explore(Path(directory), program, name, seconds, options.jobs) for name in targets
+        )
 
 
 def positive(text: str) -> int:
@@ -87,6 +115,13 @@ def positive(text: str) -> int:
     if number < 1:
         raise ValueError(text)
     return number
+
+
+def target_name(text: str) -> str:
+    """Read a target's name; ValueError for anything else."""
+    if text not in TARGETS:
+        raise ValueError(text)
+    return text
 
 
 def build(directory: Path) -> Path:
@@ -100,10 +135,11 @@ def build(directory: Path) -> Path:
         HERE, directory / "fuzz", ignore=shutil.ignore_patterns(".*", "__pycache__", "regressions")
     )
     libraries = dict(extensions()) | {source: [] for source in COMPILED_PYTHON}
-    for source, names in libraries.items():
-        compile_extension(directory, source, names)
-        if source in COMPILED_PYTHON:
-            (directory / source).unlink()
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for _ in pool.map(lambda item: compile_extension(directory, *item), libraries.items()):
+            pass  # an exception of the compiler's comes here
+    for source in COMPILED_PYTHON:
+        (directory / source).unlink()
     return link_program(directory)
 
 
@@ -139,7 +175,7 @@ def compile_extension(directory: Path, source: str, libraries: list[str]) -> Non
 
 def link_program(directory: Path) -> Path:
     """Build harness.c with libFuzzer, the sanitizers' runtime and this Python in it."""
-    program = directory / "fuzz-savefile"
+    program = directory / "fuzz-daemonlogger"
     call(
         [
             "clang",
@@ -183,20 +219,22 @@ def call(command: Sequence[object], directory: Path) -> None:
     subprocess.run([str(word) for word in command], cwd=directory, check=True)
 
 
-def explore(directory: Path, program: Path, seconds: int, jobs: int) -> int:
+def explore(build_directory: Path, program: Path, name: str, seconds: int, jobs: int) -> int:
     """Fuzz with that many processes that share one corpus, and tell what came of it."""
-    corpus = directory / "corpus"
-    first = directory / "seeds"
+    target = TARGETS[name]
+    directory = build_directory / "targets" / name
+    corpus, first, regressions = directory / "corpus", directory / "seeds", REGRESSIONS / name
     for made in (corpus, first):
-        made.mkdir()
+        made.mkdir(parents=True)
     FINDINGS.mkdir(exist_ok=True)
     known = set(FINDINGS.iterdir())
-    seeded = seeds.write(first)
-    seeds.write_dictionary(directory / "dictionary")
+    seeded = write_inputs(first, target)
+    seeds.write_dictionary(directory / "dictionary", target.words)
     environment = {
         **os.environ,
         "FUZZ_PYTHON": sys.executable,
-        "FUZZ_BUILD": str(directory),
+        "FUZZ_BUILD": str(build_directory),
+        "FUZZ_TARGET": target.module,
         # What the caller asks for wins.
         "ASAN_OPTIONS": f"{ASAN_OPTIONS}:{os.environ.get('ASAN_OPTIONS', '')}",
         "UBSAN_OPTIONS": "print_stacktrace=1",
@@ -210,12 +248,12 @@ def explore(directory: Path, program: Path, seconds: int, jobs: int) -> int:
         f"-rss_limit_mb={RSS_MB}",
         "-detect_leaks=0",  # harness.c does, at less cost, and asks LeakSanitizer where one is
         f"-dict={directory / 'dictionary'}",
-        f"-artifact_prefix={FINDINGS}/",
+        f"-artifact_prefix={FINDINGS}/{name}-",
         "-reload=5",
         "-print_final_stats=1",
         corpus,
         first,
-        REGRESSIONS,
+        *([regressions] if regressions.is_dir() else []),
     ]
     logs = [directory / f"job-{number}.log" for number in range(jobs)]
     running = []
@@ -234,8 +272,17 @@ def explore(directory: Path, program: Path, seconds: int, jobs: int) -> int:
     finally:
         for process in running:
             process.kill()
+    print(f"{name}:")
     report(logs, seconds, seeded, len(list(corpus.iterdir())))
-    return tell_findings(failed, sorted(set(FINDINGS.iterdir()) - known))
+    return tell_findings(name, failed, sorted(set(FINDINGS.iterdir()) - known))
+
+
+def write_inputs(directory: Path, target: Target) -> int:
+    """Write a target's first inputs into a directory; returns how many."""
+    count = 0
+    for count, (_, data) in enumerate(target.inputs, 1):
+        (directory / f"{count}.bin").write_bytes(data)
+    return count
 
 
 def report(logs: list[Path], seconds: int, seeded: int, corpus: int) -> None:
@@ -265,7 +312,7 @@ def read_numbers(log: str) -> Numbers:
     )
 
 
-def tell_findings(failed: list[Path], found: list[Path]) -> int:
+def tell_findings(name: str, failed: list[Path], found: list[Path]) -> int:
     """Print what went wrong, with the inputs that did it; returns the exit status."""
     for log in failed:
         print(f"--- {log.name}", log.read_text(errors="replace")[-20_000:], sep="\n")
@@ -274,7 +321,7 @@ def tell_findings(failed: list[Path], found: list[Path]) -> int:
     for path in found:
         # With a suffix, as the regressions have.
         kept = path.rename(path.with_suffix(".bin"))
-        print(f"FINDING: {kept}\nto keep it as a test, move it to {REGRESSIONS}")
+        print(f"FINDING: {kept}\nto keep it as a test, move it to {REGRESSIONS / name}")
     return 1 if failed or found else 0
 
 

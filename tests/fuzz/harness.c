@@ -1,4 +1,4 @@
-/* libFuzzer's two functions, around an embedded Python that holds the properties of target.py.
+/* libFuzzer's two functions, around an embedded Python that holds the properties of a target.
  *
  * Embedding instead of preloading: the sanitizers' runtime and libFuzzer are in the program, so
  * that the extensions it loads find both, and one compiler makes all of it. What is instrumented
@@ -30,7 +30,7 @@ static void check(PyStatus status)
 }
 
 /* FUZZ_PYTHON is the interpreter whose packages are used, a virtual environment's for example;
- * FUZZ_BUILD the directory of the instrumented copy. */
+ * FUZZ_BUILD the directory of the instrumented copy, FUZZ_TARGET the module that is fuzzed. */
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
     PyPreConfig before;
@@ -49,7 +49,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     check(PyConfig_SetBytesString(&config, &config.pythonpath_env, getenv("FUZZ_BUILD")));
     check(Py_InitializeFromConfig(&config));
     PyConfig_Clear(&config);
-    module = PyImport_ImportModule("fuzz.target");
+    module = PyImport_ImportModule(getenv("FUZZ_TARGET"));
     if (module == NULL || (one_input = PyObject_GetAttrString(module, "one_input")) == NULL)
         give_up();
     /* What is there now is for good: collections need not go through it each time. */

@@ -5,7 +5,7 @@ in ../shared/pcaps are taken as well, where there are any.
 """
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from .model import MICROSECONDS, MODIFIED, NANOSECONDS
@@ -183,19 +183,10 @@ def inputs() -> Iterator[tuple[str, bytes]]:
                 yield f"shared-{path.name}", path.read_bytes()[:LONGEST_BYTES] + way
 
 
-def write(directory: Path) -> int:
-    """Write all inputs into a directory; returns how many."""
-    count = 0
-    for name, data in inputs():
-        (directory / f"{name}.bin").write_bytes(data)
-        count += 1
-    return count
-
-
-def write_dictionary(path: Path) -> None:
+def write_dictionary(path: Path, words: Mapping[str, bytes]) -> None:
     """Write what a fuzzer would have to guess, in libFuzzer's form."""
     lines = []
-    for name, value in DICTIONARY.items():
+    for name, value in words.items():
         escaped = "".join(f"\\x{byte:02x}" for byte in value)
         lines.append(f'{name}="{escaped}"\n')
     path.write_text("".join(lines))

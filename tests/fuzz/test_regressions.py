@@ -4,18 +4,30 @@ from pathlib import Path
 
 import pytest
 
-from . import seeds
-from .target import one_input
+from . import flow_seeds, flow_target, http_seeds, http_target, seeds, target
 
-REGRESSIONS = sorted((Path(__file__).parent / "regressions").glob("*.bin"))
-SEEDS = dict(seeds.inputs())
+TARGETS = {
+    "savefile": (target.one_input, dict(seeds.inputs())),
+    "flow": (flow_target.one_input, dict(flow_seeds.inputs())),
+    "http": (http_target.one_input, dict(http_seeds.inputs())),
+}
+REGRESSIONS = [
+    (name, path)
+    for name in TARGETS
+    for path in sorted((Path(__file__).parent / "regressions" / name).glob("*.bin"))
+]
 
 
-@pytest.mark.parametrize("name", SEEDS)
-def test_seed(name: str) -> None:
-    one_input(SEEDS[name])
+@pytest.mark.parametrize(
+    ("name", "seed"), [(name, seed) for name, (_, inputs) in TARGETS.items() for seed in inputs]
+)
+def test_seed(name: str, seed: str) -> None:
+    one_input, inputs = TARGETS[name]
+    one_input(inputs[seed])
 
 
-@pytest.mark.parametrize("path", REGRESSIONS, ids=lambda path: path.stem)
-def test_regression(path: Path) -> None:
-    one_input(path.read_bytes())
+@pytest.mark.parametrize(
+    ("name", "path"), REGRESSIONS, ids=[f"{name}-{path.stem}" for name, path in REGRESSIONS]
+)
+def test_regression(name: str, path: Path) -> None:
+    TARGETS[name][0](path.read_bytes())

@@ -1,0 +1,163 @@
+"""What is made of streams once they are closed: rows of the report, JSON, and post-processing.
+
+As long as only rows are wanted they are made in one go for a whole batch, without an object for
+each stream. Order is that of the packets throughout, also of what other processes find out.
+"""
+
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from daemonlogger_py.config.streams import StreamsConfig
+from daemonlogger_py.readers.streams import destination
+from daemonlogger_py.readers.streams.batch import Batch
+from daemonlogger_py.readers.streams.facts import ClosedStream, Finished
+
+if TYPE_CHECKING:
+    from daemonlogger_py.readers.streams.commands import Alerts, Commands
+    from daemonlogger_py.readers.streams.outlet import Outlet
+    from daemonlogger_py.readers.streams.post import Processor
+    from daemonlogger_py.readers.streams.report import Report
+
+STANDARD_OUTPUT = 1
+
+Tell = Callable[[str], None]
+
+
+class Aftermath:
+    """Takes the batches of a run that are done, in order; use it as `harvest`, ..., `finish`.
+
+    Makes its processes when it is made, so that has to be before there are threads. `report` may
+    be None. `tell` gets lines about what failed, `detail` those about what was found to be wrong in
+    the packets. `failures` counts streams whose files could not be read or whose results not
+    written, `poor_bodies` HTTP bodies that are incomplete or could not be decoded.
+    """
+
+    def __init__(
+        self,
+        config: StreamsConfig,
+        outdir_fd: int | None,
+        report: "Report | None",
+        tell: Tell,
+        detail: Tell,
+    ) -> None:
+        self.failures = 0
+        self.poor_bodies = 0
+        self._config = config
+        self._report = report
+        self._tell = tell
+        self._detail = detail
+        self._prefix = destination.prefix_of(config.outdir)
+        self._processor = _new_processor(config, outdir_fd)
+        self._tcp_command, self._tcp_alerts = self._runners(
+            config.tcp_command, config.tcp_alert_fd
+        )
+        self._http_command, self._http_alerts = self._runners(
+            config.http_command, config.http_alert_fd
+        )
+        self._json = self._new_json()
+        self._rows_only = self._processor is None and not (
+            self._json or self._tcp_command or self._tcp_alerts
+        )
+
+    def harvest(self, batch: Batch) -> None:
+        """Make of the streams closed in `batch` what was asked for. Raises StorageError."""
+        prefix = os.fsencode(self._prefix)
+        if self._rows_only:
+            if self._report is not None:
+                self._report.append(batch.rows(prefix, self._config.gaps))
+            return
+        for closed in batch.facts(prefix, self._config.gaps):
+            if self._processor is None:
+                self._take(Finished(closed))
+            else:
+                self._processor.submit(closed)
+        if self._processor is not None:
+            for finished in self._processor.results():
+                self._take(finished)
+        if self._report is not None:
+            self._report.append()
+        for commands in (self._tcp_command, self._http_command):
+            if commands is not None:
+                commands.look_after()
+
+    def finish(self) -> None:
+        """Wait for what is still being made, and take it. Raises StorageError."""
+        if self._processor is not None:
+            for finished in self._processor.finish():
+                self._take(finished)
+        for commands in (self._tcp_command, self._http_command):
+            if commands is not None:
+                commands.finish()
+                self.failures += commands.failed
+
+    def close(self) -> None:
+        """End the processes, whatever they do; may be called twice."""
+        if self._processor is not None:
+            self._processor.close()
+
+    def _take(self, finished: Finished) -> None:
+        self.failures += finished.failed
+        for note in finished.notes:
+            (self._tell if finished.failed else self._detail)(note)
+        for body in finished.bodies:
+            self.poor_bodies += bool(body.problems)
+            for problem in body.problems:
+                self._detail(f"{self._prefix}{body.filename}: {problem}")
+        if finished.plugin is not None and finished.plugin.problem:
+            self._tell(f"{_called(finished.closed)}: -e python: {finished.plugin.problem}")
+        if finished.closed.name is not None:
+            self._announce(finished.closed.name, self._tcp_command, self._tcp_alerts)
+        for body in finished.bodies:
+            self._announce(body.filename, self._http_command, self._http_alerts)
+        if self._json is not None:
+            from daemonlogger_py.readers.streams.lines import line
+
+            self._json.put(line(finished, self._prefix))
+        if self._report is not None:
+            from daemonlogger_py.readers.streams.report import finished_row
+
+            self._report.append(finished_row(finished, self._prefix, self._config.plugin))
+
+    def _announce(
+        self, name: str, commands: "Commands | None", alerts: "Alerts | None"
+    ) -> None:
+        path = os.path.join(self._config.outdir, name) if self._prefix else name
+        if alerts is not None:
+            alerts.opened(path)
+            alerts.closed(path)
+        if commands is not None:
+            commands.run(path)
+
+    def _runners(
+        self, command: tuple[str, ...], alert_fd: int | None
+    ) -> "tuple[Commands | None, Alerts | None]":
+        if not command and alert_fd is None:
+            return None, None
+        from daemonlogger_py.readers.streams.commands import Alerts, Commands
+
+        return (
+            Commands(command, self._tell) if command else None,
+            None if alert_fd is None else Alerts(alert_fd, self._tell),
+        )
+
+    def _new_json(self) -> "Outlet | None":
+        if not self._config.json:
+            return None
+        from daemonlogger_py.readers.streams.outlet import Outlet
+
+        return Outlet(STANDARD_OUTPUT)
+
+
+def _new_processor(config: StreamsConfig, outdir_fd: int | None) -> "Processor | None":
+    if outdir_fd is None or not (config.md5 or config.http or config.plugin is not None):
+        return None
+    from daemonlogger_py.readers.streams.post import Processor
+
+    return Processor(config, outdir_fd)
+
+
+def _called(closed: ClosedStream) -> str:
+    return closed.name or (
+        f"{closed.source}.{closed.source_port}-{closed.destination}.{closed.destination_port}"
+    )

@@ -1,0 +1,73 @@
+"""What is said at the end of a run, if anything: what was missing, and what a limit cost."""
+
+import os
+from collections.abc import Callable, Iterator
+
+from daemonlogger_py.config.streams import StreamsConfig
+from daemonlogger_py.flow.engine import Engine
+from daemonlogger_py.readers.streams.aftermath import Aftermath
+from daemonlogger_py.readers.streams.sinks import Sinks
+
+# tcpflow's warning: both numbers are its own.
+MANY_STREAMS = 10_000
+MANY_ENTRIES = 10_000
+
+
+class Ending:
+    """The last lines about a run."""
+
+    def __init__(
+        self, config: StreamsConfig, engine: Engine, sinks: Sinks, aftermath: Aftermath
+    ) -> None:
+        self._config = config
+        self._engine = engine
+        self._sinks = sinks
+        self._aftermath = aftermath
+
+    def tell(self, say: Callable[[str], None]) -> None:
+        """Give each line to `say`."""
+        for line in (*self._missing(), *self._limits(), *self._created()):
+            say(line)
+
+    def _missing(self) -> Iterator[str]:
+        streams, count = self._sinks.gap_streams, self._sinks.gap_bytes
+        if streams:
+            hint = "" if self._config.gaps else "; --gaps lists them in the report"
+            yield (
+                f"{count} bytes are missing in {streams} of {self._engine.counters().streams}"
+                f" streams{hint}"
+            )
+
+        if self._aftermath.poor_bodies:
+            yield (
+                f"{self._aftermath.poor_bodies} HTTP bodies are incomplete or could not be decoded;"
+                " the report, and -v, say why"
+            )
+
+    def _created(self) -> Iterator[str]:
+        """tcpflow's warning about a directory that grew large, in one line."""
+        if not self._config.store or self._engine.counters().streams <= MANY_STREAMS:
+            return
+        with os.scandir(self._config.outdir) as entries:
+            count = sum(1 for _ in entries)
+        if count >= MANY_ENTRIES:
+            yield (
+                f"{self._config.outdir} holds {count} entries, which file systems are slow with;"
+                " -Fk, -Fm or -Fg put them into directories"
+            )
+
+    def _limits(self) -> Iterator[str]:
+        counters = self._engine.counters()
+        if counters.evicted_flows:
+            yield (
+                f"{counters.evicted_flows} flows were closed early for --max-flows or --memory:"
+                " what came later of them is in further streams"
+            )
+        lost = self._engine.fragments()
+        given_up = lost.timed_out + lost.evicted + lost.pending
+        if given_up:
+            yield f"{given_up} IP datagrams were not put together: fragments of them are missing"
+        if counters.split_streams:
+            yield f"{counters.split_streams} streams were split for having too many gaps"
+        if counters.before_syn_bytes:
+            yield f"{counters.before_syn_bytes} bytes before the first of a stream were left out"

@@ -1,0 +1,308 @@
+"""Worker processes: tasks go to them in batches, results come back as they are ready.
+
+A server process is forked at the start, before there are threads, and forks the workers; it is
+asked for another when one dies. Such a death costs the result of the task that was being done, the
+tasks behind it are given to others. Nothing here waits for a worker unless it is told to.
+
+Tasks and results are what JSON takes, tuples becoming lists; a result is no text, which is what an
+exception becomes. A worker that hostile data took over can say wrong things, but nothing else.
+"""
+
+import gc
+import json
+import os
+import select
+import signal
+import socket
+import struct
+import sys
+import warnings
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+from daemonlogger_py.errors import StorageError
+
+Work = Callable[[Any], Any]
+
+_LENGTH = struct.Struct("<I")
+_FORK = b"f"
+_WAIT = b"w"
+_NUMBER = struct.Struct("<q")
+_RECEIVE_BYTES = 1 << 18
+# What a worker has before it: enough to go on while nobody looks, little enough to share fairly.
+_BATCH_TASKS = 32
+_BATCH_WEIGHT = 2 << 20
+_AHEAD_WEIGHT = 4 << 20
+
+
+class Failure(NamedTuple):
+    """In the place of a result: the task raised, or its worker died."""
+
+    problem: str
+
+
+class _Worker:
+    def __init__(self, link: socket.socket, pid: int) -> None:
+        self.link = link
+        self.pid = pid
+        self.out = bytearray()
+        self.received = bytearray()
+        self.tasks: deque[tuple[int, Any, int]] = deque()  # in the order of their results
+        self.weight = 0
+        self.ready = False  # it has said so
+
+
+class Pool:
+    """Processes that do `make_work()(task)` for tasks; `make_work` is called in each of them."""
+
+    def __init__(self, make_work: Callable[[], Work], count: int) -> None:
+        """Start them. Raises StorageError if there cannot be another process."""
+        self._waiting: deque[tuple[int, Any, int]] = deque()
+        self._done: list[tuple[int, Any]] = []
+        self._workers: list[_Worker] = []
+        self._server_pid = 0
+        self._control, theirs = socket.socketpair()
+        try:
+            self._server_pid = fork()
+        except OSError as error:
+            self._control.close()
+            theirs.close()
+            raise StorageError(f"no worker process can be started: {error.strerror}") from error
+        if not self._server_pid:
+            _in_child(_serve, theirs, self._control, make_work)
+        theirs.close()
+        try:
+            for _ in range(count):
+                self._workers.append(self._start())
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def pids(self) -> list[int]:
+        """Process IDs of the workers."""
+        return [worker.pid for worker in self._workers]
+
+    @property
+    def waiting(self) -> int:
+        """How many tasks no worker has yet."""
+        return len(self._waiting)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a task was not answered yet."""
+        return bool(self._waiting) or any(worker.tasks for worker in self._workers)
+
+    def give(self, ticket: int, task: Any, weight: int) -> None:
+        """Add a task; `weight` is how much work it is, in bytes to be read."""
+        self._waiting.append((ticket, task, weight))
+
+    def take(self, timeout_s: float | None = 0.0) -> list[tuple[int, Any]]:
+        """Pass tasks on and return (ticket, result or Failure) of those that are done.
+
+        Waits up to `timeout_s` (None: as long as it takes) for something to happen.
+        """
+        self._pass_on()
+        poll = select.poll()
+        by_fd = {}
+        for worker in self._workers:
+            by_fd[worker.link.fileno()] = worker
+            poll.register(worker.link, select.POLLIN | (select.POLLOUT if worker.out else 0))
+        for fd, events in poll.poll(None if timeout_s is None else timeout_s * 1000):
+            worker = by_fd[fd]
+            if events & select.POLLOUT:
+                self._send(worker)
+            if events & ~select.POLLOUT:
+                self._receive(worker)
+        self._pass_on()
+        done, self._done = self._done, []
+        return done
+
+    def close(self) -> None:
+        """End all processes, at once if they still have tasks; may be called twice."""
+        for worker in self._workers:
+            if worker.tasks:
+                with suppress(ProcessLookupError):
+                    os.kill(worker.pid, signal.SIGKILL)
+            worker.link.close()
+        self._workers.clear()
+        if self._server_pid:
+            self._control.close()
+            os.waitpid(self._server_pid, 0)
+            self._server_pid = 0
+
+    def _start(self) -> _Worker:
+        link, theirs = socket.socketpair()
+        with theirs:
+            socket.send_fds(self._control, [_FORK + _NUMBER.pack(0)], [theirs.fileno()])
+        pid = self._answer()
+        if pid < 0:
+            link.close()
+            raise StorageError(f"no worker process can be started: {os.strerror(-pid)}")
+        link.settimeout(0)
+        return _Worker(link, pid)
+
+    def _answer(self) -> int:
+        answer = self._control.recv(_NUMBER.size, socket.MSG_WAITALL)
+        if len(answer) < _NUMBER.size:
+            raise StorageError("the process that starts workers has ended")
+        return int(_NUMBER.unpack(answer)[0])
+
+    def _pass_on(self) -> None:
+        while self._waiting:
+            worker = min(self._workers, key=_load)
+            if worker.weight > _AHEAD_WEIGHT or len(worker.tasks) > 2 * _BATCH_TASKS:
+                return
+            batch: list[Any] = []
+            weight = 0
+            while self._waiting and len(batch) < _BATCH_TASKS and weight < _BATCH_WEIGHT:
+                entry = self._waiting.popleft()
+                batch.append(entry[1])
+                weight += entry[2]
+                worker.tasks.append(entry)
+            worker.weight += weight
+            message = json.dumps(batch).encode()
+            worker.out += _LENGTH.pack(len(message)) + message
+            self._send(worker)
+
+    def _send(self, worker: _Worker) -> None:
+        with suppress(BlockingIOError, BrokenPipeError, ConnectionResetError):  # _receive sees why
+            while worker.out:
+                del worker.out[: worker.link.send(worker.out)]
+
+    def _receive(self, worker: _Worker) -> None:
+        try:
+            data = worker.link.recv(_RECEIVE_BYTES)
+        except BlockingIOError:
+            return
+        except ConnectionResetError:
+            data = b""
+        if not data:
+            self._replace(worker)
+            return
+        received = worker.received
+        received += data
+        start = 0
+        while len(received) - start >= _LENGTH.size:
+            end = start + _LENGTH.size + _LENGTH.unpack_from(received, start)[0]
+            if end > len(received):
+                break
+            if worker.ready:
+                result = json.loads(received[start + _LENGTH.size : end])
+                ticket, _, weight = worker.tasks.popleft()
+                worker.weight -= weight
+                self._done.append((ticket, Failure(result) if isinstance(result, str) else result))
+            worker.ready = True
+            start = end
+        del received[:start]
+
+    def _replace(self, worker: _Worker) -> None:
+        worker.link.close()
+        self._workers.remove(worker)
+        self._control.send(_WAIT + _NUMBER.pack(worker.pid))
+        why = ended(self._answer())
+        if not worker.ready:
+            raise StorageError(f"a worker process {why} as it was started")
+        if worker.tasks:
+            self._done.append((worker.tasks.popleft()[0], Failure(f"its worker process {why}")))
+            self._waiting.extendleft(reversed(worker.tasks))
+        self._workers.append(self._start())
+
+
+def _load(worker: _Worker) -> tuple[int, int]:
+    return worker.weight, len(worker.tasks)
+
+
+def ended(status: int) -> str:
+    """How a process ended, from what waitpid said."""
+    code = os.waitstatus_to_exitcode(status)
+    if code >= 0:
+        return f"ended with status {code}"
+    try:
+        return f"was ended by {signal.Signals(-code).name}"
+    except ValueError:
+        return f"was ended by signal {-code}"
+
+
+def fork() -> int:
+    """Fork this process, which has no threads of its own: 0 in the child, else its process ID."""
+    sys.stderr.flush()
+    with warnings.catch_warnings():
+        # There are no threads of ours yet; those of others (a test's timer) hold no lock of ours.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return os.fork()
+
+
+def _in_child(run: Callable[..., None], *arguments: Any) -> None:
+    """Run in a process that was just forked, and never return to what the parent was doing."""
+    status = 1
+    try:
+        # Whoever started us decides when to end: a signal for the whole group is for him.
+        gc.freeze()  # what the parent left unreachable is not for us to finish
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+            signal.signal(number, signal.SIG_IGN)
+        run(*arguments)
+        status = 0
+    except BaseException as error:
+        with suppress(OSError):
+            os.write(2, f"worker process: {type(error).__name__}: {error}\n".encode())
+    finally:
+        os._exit(status)
+
+
+def _serve(control: socket.socket, parents: socket.socket, make_work: Callable[[], Work]) -> None:
+    """Fork workers, and tell how they ended, until the other end is closed."""
+    parents.close()
+    while True:
+        request, fds, _, _ = socket.recv_fds(control, 1 + _NUMBER.size, 1)
+        if not request:
+            return
+        if request[:1] == _FORK:
+            answer = _fork_worker(control, fds[0], make_work)
+            os.close(fds[0])
+        else:
+            answer = os.waitpid(_NUMBER.unpack(request[1:])[0], 0)[1]
+        control.sendall(_NUMBER.pack(answer))
+
+
+def _fork_worker(control: socket.socket, fd: int, make_work: Callable[[], Work]) -> int:
+    try:
+        pid = fork()
+    except OSError as error:
+        return -(error.errno or 1)
+    if not pid:
+        _in_child(_labour, control, fd, make_work)
+    return pid
+
+
+def _labour(control: socket.socket, fd: int, make_work: Callable[[], Work]) -> None:
+    """Do tasks until there is nobody to send results to."""
+    control.close()
+    work = make_work()
+    # The parent closes what it has of the connection, read or not, when it needs us no more.
+    with (
+        socket.socket(fileno=fd) as link,
+        link.makefile("rb") as tasks,
+        suppress(ConnectionResetError, BrokenPipeError),
+    ):
+        link.sendall(_LENGTH.pack(0))
+        while length := tasks.read(_LENGTH.size):
+            for task in json.loads(tasks.read(*_LENGTH.unpack(length))):
+                link.sendall(_message(work, task))
+
+
+def _message(work: Work, task: Any) -> bytes:
+    try:
+        result = json.dumps(work(task)).encode()
+    except Exception as error:
+        result = json.dumps(f"{type(error).__name__}: {error}"[:1000]).encode()
+    return _LENGTH.pack(len(result)) + result
+
+
+def count(processors: int | None = None) -> int:
+    """How many workers are of use: as many as processors, at most 8 and at least 1."""
+    if processors is None:
+        processors = len(os.sched_getaffinity(0))
+    return max(1, min(8, processors))

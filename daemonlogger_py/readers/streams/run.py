@@ -1,0 +1,223 @@
+"""One run of ``dlctl streams``: inputs through the flow engine into sinks, and what comes of it.
+
+The order of the start is the order of trust: everything is opened, privileges are given up, then
+processes and threads are started, and only then is the first byte of a packet looked at.
+"""
+
+import importlib
+import os
+import sys
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from daemonlogger_py.config.streams import StreamsConfig
+from daemonlogger_py.errors import SourceError, StorageError
+from daemonlogger_py.flow.engine import NEVER_NS, Engine
+from daemonlogger_py.readers.inputs.opening import Inputs, Selection
+from daemonlogger_py.readers.inputs.pump import Pump
+from daemonlogger_py.readers.inputs.stopping import StopSignals
+from daemonlogger_py.readers.progress import Progress
+from daemonlogger_py.readers.streams import destination
+from daemonlogger_py.readers.streams.aftermath import Aftermath
+from daemonlogger_py.readers.streams.ending import Ending
+from daemonlogger_py.readers.streams.pipeline import Writing
+from daemonlogger_py.readers.streams.report import FAILED, FINISHED, INTERRUPTED, Counts, Report
+from daemonlogger_py.readers.streams.sinks import Sinks
+
+if TYPE_CHECKING:
+    from daemonlogger_py.engine.buffer import Buffer
+    from daemonlogger_py.readers.inputs.capture import Input
+
+PROGRAM = "dlctl streams"
+# Python finds none of its files after a change of the root directory or of the user.
+_IMPORTED_LATER = ("pwd", "shlex", "daemonlogger_py.engine.bpf")
+
+
+def run(config: StreamsConfig) -> int:
+    """Do what `config` asks for and return the exit status.
+
+    0 also after INT, TERM or HUP, which only end the reading; 1 if something could not be read to
+    its end, or not be made of a stream. Raises DaemonloggerError.
+    """
+    teller = Teller(config)
+    with ExitStack() as stack:
+        stopping = stack.enter_context(StopSignals())
+        inputs = stack.enter_context(Inputs(_selection(config), stopping))
+        inputs.open()
+        outdir_fd = _open_outdir(config, inputs)
+        if outdir_fd is not None:
+            stack.callback(os.close, outdir_fd)
+        inputs.drop_privileges()
+        sinks = Sinks(config, outdir_fd)
+        report = _new_report(config, teller)
+        aftermath = Aftermath(config, outdir_fd, report, teller.tell, teller.detail)
+        stack.callback(aftermath.close)
+        running = Running(config, inputs, sinks, report, aftermath, teller)
+        failures = running.read()
+        if stopping.signal is not None:
+            teller.tell(f"stopped by {stopping.signal.name}; what was read is complete")
+    return 1 if failures else 0
+
+
+class Teller:
+    """Lines on standard error, as much as is wanted of them."""
+
+    def __init__(self, config: StreamsConfig) -> None:
+        self._silent = config.verbosity == 0
+        self._quiet = config.quiet
+        self._verbose = config.verbosity > 1
+
+    def tell(self, line: str) -> None:
+        """Say what went wrong with something."""
+        if not self._silent:
+            print(f"{PROGRAM}: {line}", file=sys.stderr, flush=True)
+
+    def warn(self, line: str) -> None:
+        """Say what the user might want to know; -q is not to hear it."""
+        if not self._quiet:
+            self.tell(line)
+
+    def detail(self, line: str) -> None:
+        """Say what only -v is to hear."""
+        if self._verbose:
+            self.tell(line)
+
+
+class Running:
+    """Everything that is there between the first packet and the last."""
+
+    def __init__(
+        self,
+        config: StreamsConfig,
+        inputs: Inputs,
+        sinks: Sinks,
+        report: Report | None,
+        aftermath: Aftermath,
+        teller: Teller,
+    ) -> None:
+        self._config = config
+        self._inputs = inputs
+        self._sinks = sinks
+        self._report = report
+        self._aftermath = aftermath
+        self._teller = teller
+        self._open_at_end = 0
+        self._engine = Engine(
+            sinks.sink,
+            tunnels=config.tunnels,
+            skip_bytes=config.skip_bytes,
+            idle_ns=config.idle_ns,
+            max_flows=config.max_flows,
+            memory_bytes=config.memory_bytes,
+            purge=config.purge,
+            first_ns=config.from_ns or 0,
+            until_ns=NEVER_NS if config.to_ns is None else config.to_ns,
+            shift_ns=config.tdelta_ns,
+        )
+
+    def read(self) -> int:
+        """Read everything, and return how much failed. Raises DaemonloggerError."""
+        how = FAILED
+        try:
+            failures = self._read()
+            how = INTERRUPTED if self._inputs.stopping.requested else FINISHED
+        except BrokenPipeError:
+            return 1  # whoever read standard output has read enough
+        except OSError as error:
+            raise StorageError(f"standard output: {error.strerror}") from error
+        finally:
+            if self._report is not None:
+                self._report.counts = self._counts()
+                self._report.close(how)
+        ending = Ending(self._config, self._engine, self._sinks, self._aftermath)
+        ending.tell(self._teller.warn)
+        return failures + self._aftermath.failures
+
+    def _read(self) -> int:
+        with (
+            Pump(self._inputs, self._teller.tell) as pump,
+            Writing(self._sinks.writers, pump.give_back) as writing,
+            Progress(self._inputs.total_bytes(), wanted=self._config.progress) as progress,
+        ):
+            self._feed_all(pump, writing, progress)
+            self._open_at_end = self._engine.counters().open_streams
+            self._engine.finish()
+            self._sinks.close()
+            writing.put(self._sinks.take(), None)
+            writing.close()
+            self._harvest(writing)
+            self._aftermath.finish()
+        return pump.failures
+
+    def _feed_all(self, pump: Pump, writing: Writing, progress: Progress) -> None:
+        for buffer, input_ in pump:
+            if not self._feed(pump, buffer, input_):
+                continue
+            pump.keep()
+            writing.put(self._sinks.take(), buffer)
+            self._harvest(writing)
+            progress.update(pump.bytes_read)
+
+    def _feed(self, pump: Pump, buffer: "Buffer", input_: "Input") -> bool:
+        self._sinks.reads(input_)
+        try:
+            self._engine.feed(
+                buffer,
+                input_.linktype & 0xFFFF,
+                nanosecond=input_.nanosecond,
+                only_known=input_.completing,
+            )
+        except SourceError as error:
+            pump.refuse(input_, f"{input_.name}: {error}")
+            return False
+        return True
+
+    def _harvest(self, writing: Writing) -> None:
+        for batch in writing.done():
+            self._aftermath.harvest(batch)
+
+    def _counts(self) -> Counts:
+        counters = self._engine.counters()
+        return Counts(
+            max_open_flows=counters.most_open_streams,
+            total_flows=counters.streams,
+            flow_map_size=self._open_at_end,
+            total_packets=counters.stream_packets,
+            oddities=self._engine.oddities(),
+        )
+
+
+def _new_report(config: StreamsConfig, teller: Teller) -> Report | None:
+    if config.report is None:
+        return None
+    teller.detail(f"reportfilename: {config.report}")
+    return Report(config.report, command_line=config.command_line, tdelta_ns=config.tdelta_ns)
+
+
+def _selection(config: StreamsConfig) -> Selection:
+    return Selection(
+        files=config.files,
+        completing=config.completing,
+        ring=config.ring,
+        prefix=config.prefix,
+        from_ns=config.from_ns,
+        to_ns=config.to_ns,
+        follow=config.follow,
+        interface=config.interface,
+        promiscuous=config.promiscuous,
+        filter_text=config.filter_text,
+        user=config.user,
+        chroot=config.chroot,
+    )
+
+
+def _open_outdir(config: StreamsConfig, inputs: Inputs) -> int | None:
+    """A descriptor of the output directory, if anything goes there."""
+    for module in _IMPORTED_LATER if config.user is not None else ():
+        importlib.import_module(module)
+    if not (config.store or config.flow_pcaps or config.report):
+        return None
+    from daemonlogger_py.config.chroot import inside
+
+    path = inside(config.chroot, config.outdir) if config.chroot else config.outdir
+    return destination.opened(path, inputs.owner)

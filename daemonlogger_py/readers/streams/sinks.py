@@ -1,0 +1,176 @@
+"""Which sinks a run has: what its options need, wired together.
+
+`run` asks this for the sink that the engine tells, the writers that do what the store noted, and
+the batches in between; what is made of closed streams is `aftermath`'s.
+"""
+
+import os
+from typing import TYPE_CHECKING
+
+from daemonlogger_py.config.streams import Console as ConsoleConfig
+from daemonlogger_py.config.streams import StreamsConfig
+from daemonlogger_py.flow.sink import Sink
+from daemonlogger_py.readers.streams import destination
+from daemonlogger_py.readers.streams.batch import Batch
+from daemonlogger_py.readers.streams.files import Files
+from daemonlogger_py.readers.streams.names import Template
+from daemonlogger_py.readers.streams.store import Store
+from daemonlogger_py.readers.streams.writer import Writer
+
+if TYPE_CHECKING:
+    from daemonlogger_py.readers.inputs.capture import Input
+    from daemonlogger_py.readers.streams.packets import FlowPcaps, Unprocessed
+    from daemonlogger_py.readers.streams.printing import Printing
+
+MOST_OPEN_FILES = 20_000
+STANDARD_OUTPUT = 1
+_OTHER_DESCRIPTORS = 64  # what else the process has open
+
+
+class Sinks:
+    """The sinks of a run that `config` describes; `outdir_fd` stays the caller's.
+
+    Raises UsageError for a template that names no files, and StorageError.
+    """
+
+    def __init__(self, config: StreamsConfig, outdir_fd: int | None) -> None:
+        self._config = config
+        self._outdir_fd = outdir_fd
+        self._template = Template(config.template, config.bins, config.always_count)
+        self._store = self._new_store()
+        self._flow_pcaps = self._new_flow_pcaps()
+        self._unprocessed = self._new_unprocessed()
+        self.writers = self._new_writers()
+        self.sink = self._combined()
+
+    @property
+    def gap_streams(self) -> int:
+        """Streams that have gaps."""
+        return 0 if self._store is None else self._store.gap_streams
+
+    @property
+    def gap_bytes(self) -> int:
+        """Bytes that are missing in them."""
+        return 0 if self._store is None else self._store.gap_bytes
+
+    def reads(self, input_: "Input") -> None:
+        """Note that the packets that follow are those of `input_`. Raises StorageError."""
+        for sink in (self._flow_pcaps, self._unprocessed):
+            if sink is not None:
+                sink.source(input_.file_header)
+
+    def take(self) -> Batch:
+        """The batch of what was fed since the last call."""
+        return Batch() if self._store is None else self._store.take()
+
+    def close(self) -> None:
+        """Write what packets wait to be written. Raises StorageError."""
+        for sink in (self._flow_pcaps, self._unprocessed):
+            if sink is not None:
+                sink.close()
+
+    def _combined(self) -> Sink:
+        sinks = [self._new_console(), self._store, self._flow_pcaps, self._unprocessed]
+        present = [sink for sink in sinks if sink is not None]
+        if len(present) == 1:
+            return present[0]
+        from daemonlogger_py.readers.streams.several import Several
+
+        return Several(present)
+
+    def _new_store(self) -> Store | None:
+        config = self._config
+        if config.console is not None and config.report is None:
+            return None
+        return Store(
+            store=config.store,
+            writers=_writer_count(),
+            max_bytes=config.max_bytes,
+            last_wins=config.policy == "last",
+            findx=config.findx,
+        )
+
+    def _new_console(self) -> Sink | None:
+        console = self._config.console
+        if console is None:
+            return None
+        from daemonlogger_py.readers.streams.console import Console, OrderedConsole
+
+        printing = self._new_printing(console)
+        if console.ordered:
+            return OrderedConsole(printing, gaps=self._config.gaps, policy=self._config.policy)
+        return Console(printing)
+
+    def _new_printing(self, console: ConsoleConfig) -> "Printing":
+        from daemonlogger_py.readers.streams.outlet import Outlet
+        from daemonlogger_py.readers.streams.printing import Printing
+
+        return Printing(
+            Outlet(STANDARD_OUTPUT, console.semaphore),
+            self._template,
+            prefix=destination.prefix_of(self._config.outdir),
+            names=console.names,
+            raw=console.raw,
+            hex=console.hex,
+            colour=console.colour,
+            newline=console.newline,
+            json=console.json,
+            max_bytes=self._config.max_bytes,
+        )
+
+    def _new_flow_pcaps(self) -> "FlowPcaps | None":
+        if not self._config.flow_pcaps or self._outdir_fd is None:
+            return None
+        from daemonlogger_py.readers.streams.packets import FlowPcaps
+
+        files = Files(self._outdir_fd, self._template, self._open_files())
+        return FlowPcaps(files, prompt=self._prompt)
+
+    def _new_unprocessed(self) -> "Unprocessed | None":
+        if self._config.unprocessed is None:
+            return None
+        from daemonlogger_py.readers.streams.packets import Unprocessed
+
+        return Unprocessed(self._config.unprocessed, prompt=self._prompt)
+
+    def _new_writers(self) -> list[Writer]:
+        config = self._config
+        if not config.store or self._outdir_fd is None:
+            return []
+        count = _writer_count()
+        return [
+            Writer(
+                Files(self._outdir_fd, self._template, max(1, self._open_files() // count)),
+                number,
+                max_bytes=config.max_bytes,
+                last_wins=config.policy == "last",
+                findx=config.findx,
+                gaps=config.gaps,
+            )
+            for number in range(count)
+        ]
+
+    @property
+    def _prompt(self) -> bool:
+        """Whether somebody may be looking at what is written while it goes on."""
+        return self._config.follow or self._config.interface is not None
+
+    def _open_files(self) -> int:
+        return self._config.max_open_files or _files_allowed()
+
+
+def _writer_count() -> int:
+    return min(2, len(os.sched_getaffinity(0)))
+
+
+def _files_allowed() -> int:
+    """How many stream files may be open at a time, once the limit is what it may be."""
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_OPEN_FILES + _OTHER_DESCRIPTORS
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return max(1, wanted - _OTHER_DESCRIPTORS)

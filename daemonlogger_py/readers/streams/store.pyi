@@ -1,0 +1,17 @@
+from daemonlogger_py.flow.sink import Sink
+from daemonlogger_py.readers.streams.batch import Batch
+
+class Store(Sink):
+    gap_streams: int
+    gap_bytes: int
+    def __init__(
+        self,
+        *,
+        store: bool = True,
+        writers: int = 1,
+        max_bytes: int | None = None,
+        last_wins: bool = True,
+        findx: bool = False,
+        record: bool = True,
+    ) -> None: ...
+    def take(self) -> Batch: ...

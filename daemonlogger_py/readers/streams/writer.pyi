@@ -1,0 +1,15 @@
+from daemonlogger_py.readers.streams.batch import Batch
+from daemonlogger_py.readers.streams.files import Files
+
+class Writer:
+    def __init__(
+        self,
+        files: Files,
+        number: int = 0,
+        *,
+        max_bytes: int | None = None,
+        last_wins: bool = True,
+        findx: bool = False,
+        gaps: bool = False,
+    ) -> None: ...
+    def execute(self, batch: Batch) -> None: ...

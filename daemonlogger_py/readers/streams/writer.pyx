@@ -1,0 +1,367 @@
+"""Does what batches say: writes the bytes of streams to their files, and completes them.
+
+One `Writer` to a thread. It alone touches the files of the streams that are its own, so nothing
+is locked; the order of the batches is the order of the packets.
+"""
+cimport cython
+from libc.errno cimport EINTR, EIO, ENOMEM, errno
+from libc.stdint cimport INT64_MAX, int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport free, malloc, qsort
+from libc.string cimport memcmp, memset, strdup
+
+from daemonlogger_py.flow.flow cimport Range
+from daemonlogger_py.readers.streams.batch cimport (
+    COMPARE,
+    WRITE,
+    Batch,
+    Head,
+    Kept,
+    Operation,
+    Row,
+)
+from daemonlogger_py.readers.streams.closed cimport Closed
+from daemonlogger_py.readers.streams.files cimport Files
+from daemonlogger_py.readers.streams.text cimport Text, free_text, put_char, put_decimal
+
+import os
+
+from daemonlogger_py.errors import StorageError
+
+cdef extern from "<sys/uio.h>" nogil:
+    struct iovec:
+        void *iov_base
+        size_t iov_len
+    ssize_t pwritev(int fd, const iovec *pieces, int count, int64_t offset)
+
+cdef extern from "<unistd.h>" nogil:
+    ssize_t pread(int fd, void *buffer, size_t count, int64_t offset)
+    ssize_t pwrite(int fd, const void *buffer, size_t count, int64_t offset)
+    int close_fd "close"(int fd)
+    int ftruncate(int fd, int64_t size)
+    int64_t lseek(int fd, int64_t offset, int whence)
+    enum:
+        SEEK_END
+
+cdef enum:
+    MOST_PIECES = 1024  # of one write: Linux's IOV_MAX
+    COMPARED_BYTES = 65536
+    SHIFTED_BYTES = 1048576
+
+
+@cython.final
+cdef class Writer:
+    """The writer numbered `number`, creating its files by `files`.
+
+    `max_bytes`, `last_wins`, `findx`: as of the `Store` whose batches it is given. `gaps`: a .findx
+    file has a row for each gap too, without a time.
+    """
+    cdef Files files
+    cdef int number
+    cdef int64_t max_bytes
+    cdef bint last_wins
+    cdef bint findx
+    cdef bint gaps
+
+    def __init__(
+        self,
+        Files files not None,
+        int number=0,
+        *,
+        max_bytes=None,
+        bint last_wins=True,
+        bint findx=False,
+        bint gaps=False,
+    ):
+        self.files = files
+        self.number = number
+        self.max_bytes = INT64_MAX if max_bytes is None else max_bytes
+        self.last_wins = last_wins
+        self.findx = findx
+        self.gaps = gaps
+
+    def execute(self, Batch batch not None):
+        """Do what `batch` says of this writer's streams, without the GIL.
+
+        Raises StorageError, naming the file; nothing further may be executed then.
+        """
+        cdef uint64_t at = 0
+        cdef int outcome
+        with nogil:
+            outcome = self.execute_all(batch, &at)
+        if outcome != 0:
+            name = batch.operations[at].kept.file.name
+            what = os.fsdecode(<bytes>name) if name != NULL else "a file for a stream"
+            raise StorageError(f"{what}: {os.strerror(outcome)}")
+
+    cdef int execute_all(self, Batch batch, uint64_t *at) noexcept nogil:
+        cdef Operation *operation
+        cdef int outcome
+        while at[0] < batch.operation_count:
+            operation = batch.operations + at[0]
+            if operation.writer == self.number:
+                if operation.task == WRITE:
+                    outcome = self.write(batch, operation)
+                elif operation.task == COMPARE:
+                    outcome = self.compare(batch, operation)
+                else:
+                    outcome = self.complete(operation)
+                if outcome != 0:
+                    return outcome
+            at[0] += 1
+        return 0
+
+    cdef uint32_t clipped(self, int64_t offset, uint32_t count) noexcept nogil:
+        if offset >= self.max_bytes:
+            return 0
+        return <uint32_t>min(<int64_t>count, self.max_bytes - offset)
+
+    cdef int opened_file(self, Kept *kept) noexcept nogil:
+        """The descriptor of the stream's file, or -1."""
+        cdef int fd
+        if kept.identity == NULL:
+            return self.files.reach(&kept.file)
+        fd = self.files.create(&kept.file, kept.identity, kept.side, NULL)
+        if fd >= 0:
+            free(kept.identity)
+            kept.identity = NULL
+        return fd
+
+    cdef int write(self, Batch batch, Operation *operation) noexcept nogil:
+        cdef iovec vector[MOST_PIECES]
+        cdef int64_t offset = operation.offset
+        cdef uint32_t at = operation.first
+        cdef int count
+        cdef int64_t bytes_in_vector
+        cdef int outcome
+        cdef int fd = self.opened_file(operation.kept)
+        if fd < 0:
+            return self.files.failed_errno
+        while at:
+            count = 0
+            bytes_in_vector = 0
+            while at and count < MOST_PIECES:
+                vector[count].iov_base = <void *>batch.pieces[at].data
+                vector[count].iov_len = batch.pieces[at].count
+                bytes_in_vector += batch.pieces[at].count
+                count += 1
+                at = batch.pieces[at].next
+            outcome = write_vector(fd, vector, count, offset, bytes_in_vector)
+            if outcome != 0:
+                return outcome
+            offset += bytes_in_vector
+        return 0
+
+    cdef int compare(self, Batch batch, Operation *operation) noexcept nogil:
+        cdef uint8_t stored[COMPARED_BYTES]
+        cdef int64_t offset = operation.offset
+        cdef uint32_t at = operation.first
+        cdef const uint8_t *data
+        cdef uint32_t left, part, i
+        cdef ssize_t got
+        cdef uint64_t differing
+        cdef int fd = self.opened_file(operation.kept)
+        if fd < 0:
+            return self.files.failed_errno
+        while at:
+            data = batch.pieces[at].data
+            left = batch.pieces[at].count
+            while left:
+                part = min(left, <uint32_t>COMPARED_BYTES)
+                got = pread(fd, stored, part, offset)
+                if got <= 0:
+                    return errno if got < 0 else EIO
+                part = <uint32_t>got
+                if memcmp(stored, data, part) != 0:
+                    differing = 0
+                    for i in range(part):
+                        differing += stored[i] != data[i]
+                    operation.kept.differing += differing
+                    if self.last_wins:
+                        got = pwrite(fd, data, part, offset)
+                        if got != <ssize_t>part:
+                            return errno if got < 0 else EIO
+                offset += part
+                data += part
+                left -= part
+            at = batch.pieces[at].next
+        return 0
+
+    cdef int complete(self, Operation *operation) noexcept nogil:
+        cdef Kept *kept = operation.kept
+        cdef Closed *closed = operation.closed
+        cdef int outcome = 0
+        cdef uint64_t first_ns = 0
+        if kept.identity == NULL:
+            if kept.heads != NULL:
+                outcome = self.insert_heads(kept, operation.offset)
+            if outcome == 0 and self.findx:
+                outcome = self.write_rows(kept, closed, operation.offset)
+            if closed != NULL:
+                first_ns = closed.first_ns
+                closed.differing_bytes = kept.differing
+                closed.name = strdup(kept.file.name)
+            if self.files.finish(&kept.file, first_ns) != 0 and outcome == 0:
+                outcome = self.files.failed_errno
+        if outcome == 0:
+            free_kept(kept)
+            operation.kept = NULL
+        return outcome
+
+    cdef int insert_heads(self, Kept *kept, int64_t begin) noexcept nogil:
+        """Move the file's bytes up, and put in front what arrived late."""
+        cdef Head *head = kept.heads
+        cdef int fd = self.files.reach(&kept.file)
+        cdef int outcome
+        if fd < 0:
+            return self.files.failed_errno
+        outcome = shift(fd, -begin)
+        while head != NULL and outcome == 0:
+            outcome = write_all(fd, head.data, head.count, head.offset - begin)
+            head = head.next
+        if outcome == 0 and self.max_bytes != INT64_MAX and file_size(fd) > self.max_bytes:
+            outcome = errno if ftruncate(fd, self.max_bytes) != 0 else 0
+        return outcome
+
+    cdef int write_rows(self, Kept *kept, const Closed *closed, int64_t begin) noexcept nogil:
+        cdef Text text
+        cdef Row *row
+        cdef uint64_t at
+        cdef uint32_t gap = 0
+        cdef uint32_t gap_count = closed.gap_count if self.gaps and closed != NULL else 0
+        cdef int outcome = 0
+        cdef int fd = self.files.beside(kept.file.name, b".findx")
+        if fd < 0:
+            return self.files.failed_errno
+        text.data = NULL
+        text.used = text.capacity = 0
+        text.failed = False
+        begin = min(begin, <int64_t>0)
+        qsort(kept.rows, kept.row_count, sizeof(Row), by_offset)
+        for at in range(kept.row_count):
+            row = kept.rows + at
+            while gap < gap_count and closed.gaps[gap].begin < row.offset - begin:
+                put_gap(&text, closed.gaps + gap)
+                gap += 1
+            put_row(
+                &text,
+                row.offset - begin,
+                row.time_ns,
+                self.clipped(row.offset - begin, row.count),
+            )
+        while gap < gap_count:
+            put_gap(&text, closed.gaps + gap)
+            gap += 1
+        if text.failed:
+            outcome = ENOMEM
+        else:
+            outcome = write_all(fd, <const uint8_t *>text.data, text.used, 0)
+        free_text(&text)
+        if close_fd(fd) != 0 and outcome == 0:
+            outcome = errno
+        return outcome
+
+
+cdef int by_offset(const void *one, const void *other) noexcept nogil:
+    cdef int64_t a = (<const Row *>one).offset
+    cdef int64_t b = (<const Row *>other).offset
+    return (a > b) - (a < b)
+
+
+cdef void put_row(Text *text, uint64_t offset, uint64_t time_ns, uint64_t count) noexcept nogil:
+    cdef uint64_t microseconds = time_ns // 1000
+    put_decimal(text, offset, 1)
+    put_char(text, c"|")
+    put_decimal(text, microseconds // 1000000, 1)
+    put_char(text, c".")
+    put_decimal(text, microseconds % 1000000, 6)
+    put_char(text, c"|")
+    put_decimal(text, count, 1)
+    put_char(text, c"\n")
+
+
+cdef void put_gap(Text *text, const Range *gap) noexcept nogil:
+    put_decimal(text, gap.begin, 1)
+    put_char(text, c"|")
+    put_char(text, c"|")
+    put_decimal(text, gap.end - gap.begin, 1)
+    put_char(text, c"\n")
+
+
+cdef void free_kept(Kept *kept) noexcept nogil:
+    cdef Head *head = kept.heads
+    cdef Head *following
+    while head != NULL:
+        following = head.next
+        free(head.data)
+        free(head)
+        head = following
+    free(kept.identity)
+    free(kept.rows)
+    free(kept)
+
+
+cdef int write_vector(
+    int fd, iovec *vector, int count, int64_t offset, int64_t left
+) noexcept nogil:
+    cdef ssize_t written
+    while left:
+        written = pwritev(fd, vector, count, offset)
+        if written < 0:
+            if errno == EINTR:
+                continue
+            return errno
+        offset += written
+        left -= written
+        while count and <size_t>written >= vector.iov_len:
+            written -= vector.iov_len
+            vector += 1
+            count -= 1
+        if count:
+            vector.iov_base = <uint8_t *>vector.iov_base + written
+            vector.iov_len -= written
+    return 0
+
+
+cdef int write_all(int fd, const uint8_t *data, size_t count, int64_t offset) noexcept nogil:
+    cdef iovec vector
+    vector.iov_base = <void *>data
+    vector.iov_len = count
+    return write_vector(fd, &vector, 1, offset, count)
+
+
+cdef int shift(int fd, int64_t by) noexcept nogil:
+    """Move all bytes of a file up; what is in front of them then reads as zeros."""
+    cdef int64_t left = file_size(fd)
+    cdef int64_t part
+    cdef int outcome = 0
+    cdef uint8_t *block = <uint8_t *>malloc(SHIFTED_BYTES)
+    if block == NULL:
+        return ENOMEM
+    while left > 0 and outcome == 0:
+        part = min(left, <int64_t>SHIFTED_BYTES)
+        left -= part
+        if pread(fd, block, part, left) != part:
+            outcome = errno if errno else EIO
+        else:
+            outcome = write_all(fd, block, part, left + by)
+    if outcome == 0:
+        outcome = zeros(fd, by, block)
+    free(block)
+    return outcome
+
+
+cdef int zeros(int fd, int64_t count, uint8_t *block) noexcept nogil:
+    """Zero the first `count` bytes of a file; `block` is of SHIFTED_BYTES."""
+    cdef int64_t offset = 0
+    cdef int64_t part
+    cdef int outcome = 0
+    memset(block, 0, SHIFTED_BYTES)
+    while offset < count and outcome == 0:
+        part = min(count - offset, <int64_t>SHIFTED_BYTES)
+        outcome = write_all(fd, block, part, offset)
+        offset += part
+    return outcome
+
+
+cdef int64_t file_size(int fd) noexcept nogil:
+    return lseek(fd, 0, SEEK_END)

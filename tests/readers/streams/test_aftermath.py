@@ -1,0 +1,102 @@
+"""What becomes of closed streams: rows in order, JSON, commands, and what failed."""
+
+import os
+import sys
+
+import pytest
+
+from daemonlogger_py.config.streams import StreamsConfig
+from daemonlogger_py.readers.streams.aftermath import Aftermath
+from tests.flow.segments import Side
+from tests.readers.streams.stored import Stored
+
+FRAMES = [
+    frame
+    for port in range(1, 6)
+    for frame in (Side(port=port).syn(), Side(port=port).sends(0, b"%d" % port))
+]
+NAMES = [f"010.000.000.001.{port:05}-010.000.000.002.00080" for port in range(1, 6)]
+
+
+class Rows:
+    def __init__(self):
+        self.rows = b""
+
+    def append(self, rows=b""):
+        self.rows += rows
+
+    def names(self):
+        return [part.split(b"<")[0].decode() for part in self.rows.split(b"<filename>")[1:]]
+
+
+@pytest.fixture
+def directory_fd(tmp_path):
+    fd = os.open(tmp_path, os.O_RDONLY)
+    yield fd
+    os.close(fd)
+
+
+def ended(tmp_path, directory_fd, told, **options):
+    """(rows, aftermath) of the frames once all is done."""
+    config = StreamsConfig(outdir=str(tmp_path), **options)
+    rows = Rows()
+    aftermath = Aftermath(config, directory_fd, rows, told.append, told.append)
+    try:
+        for batch in Stored(tmp_path, FRAMES, feeds=3).batches:
+            aftermath.harvest(batch)
+        aftermath.finish()
+    finally:
+        aftermath.close()
+    return rows, aftermath
+
+
+@pytest.mark.parametrize("options", [{}, {"md5": True}, {"http": True}], ids=str)
+def test_rows_are_in_the_order_of_the_packets(tmp_path, directory_fd, options):
+    told = []
+    rows, aftermath = ended(tmp_path, directory_fd, told, **options)
+
+    assert rows.names() == [f"{tmp_path}/{name}" for name in NAMES]
+    assert (told, aftermath.failures) == ([], 0)
+    assert rows.rows.count(b"<hashdigest") == (5 if options.get("md5") else 0)
+
+
+def test_a_command_is_run_for_each_file_and_its_failure_is_told(tmp_path, directory_fd):
+    told = []
+    seen = tmp_path / "seen"
+    code = f"import sys; open({str(seen)!r}, 'a').write(sys.argv[1] + '\\n'); sys.exit('00003' in sys.argv[1])"
+    _, aftermath = ended(tmp_path, directory_fd, told, tcp_command=(sys.executable, "-c", code))
+
+    assert sorted(seen.read_text().split()) == [f"{tmp_path}/{name}" for name in NAMES]
+    assert aftermath.failures == 1
+    assert [NAMES[2] in line for line in told] == [True]
+
+
+def test_a_descriptor_is_told_of_each_file(tmp_path, directory_fd):
+    reader, writer = os.pipe()
+    ended(tmp_path, directory_fd, [], tcp_alert_fd=writer)
+    os.close(writer)
+    with os.fdopen(reader) as alerts:
+        lines = alerts.read().splitlines()
+
+    expected = [[f"open\t{tmp_path}/{name}", f"close\t{tmp_path}/{name}"] for name in NAMES]
+    assert lines == [line for pair in expected for line in pair]
+
+
+def test_a_file_that_is_gone_is_told_and_its_row_stays(tmp_path, directory_fd):
+    told = []
+    config = StreamsConfig(outdir=str(tmp_path), md5=True)
+    rows = Rows()
+    aftermath = Aftermath(config, directory_fd, rows, told.append, lambda _: None)
+    try:
+        batches = Stored(tmp_path, FRAMES).batches
+        (tmp_path / NAMES[1]).unlink()
+        for batch in batches:
+            aftermath.harvest(batch)
+        aftermath.finish()
+    finally:
+        aftermath.close()
+
+    assert aftermath.failures == 1
+    assert NAMES[1] in told[0]
+    assert rows.rows.count(b"</fileobject>") == 5
+    assert rows.rows.count(b"<hashdigest") == 4

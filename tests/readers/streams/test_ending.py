@@ -1,0 +1,77 @@
+"""The last lines: nothing when nothing is missing, and a line for each thing that is."""
+
+import os
+from dataclasses import replace
+
+from daemonlogger_py.config.streams import StreamsConfig
+from daemonlogger_py.flow.engine import Engine
+from daemonlogger_py.readers.streams import ending
+from daemonlogger_py.readers.streams.aftermath import Aftermath
+from daemonlogger_py.readers.streams.sinks import Sinks
+from tests.flow.segments import ETHERNET, Side, records, timed
+
+CLIENT = Side()
+CONFIG = StreamsConfig(store=False, report=None)
+
+
+def lines(frames, config=CONFIG, poor_bodies=0, **engine_options):
+    sinks = Sinks(config, None)
+    engine = Engine(sinks.sink, **engine_options)
+    engine.feed(records(timed(frames)), ETHERNET)
+    engine.finish()
+    aftermath = Aftermath(config, None, None, print, print)
+    aftermath.poor_bodies = poor_bodies
+    told = []
+    ending.Ending(config, engine, sinks, aftermath).tell(told.append)
+    return told
+
+
+def test_nothing_is_said_of_a_run_that_lacks_nothing():
+    assert lines([CLIENT.syn(), CLIENT.sends(0, b"abc"), CLIENT.fin(3)]) == []
+
+
+def test_missing_bytes():
+    frames = [CLIENT.syn(), CLIENT.sends(2, b"c"), Side(port=1).syn()]
+
+    assert lines(frames) == [
+        "2 bytes are missing in 1 of 2 streams; --gaps lists them in the report"
+    ]
+    assert lines(frames, replace(CONFIG, gaps=True)) == ["2 bytes are missing in 1 of 2 streams"]
+
+
+def test_limits():
+    (line,) = lines([Side(port=port).syn() for port in range(1, 5)], max_flows=2)
+
+    assert line.startswith("2 flows were closed early for --max-flows or --memory")
+
+
+def test_fragments_without_the_rest():
+    (line,) = lines(CLIENT.fragmented(0, b"x" * 100, [24])[:1])
+
+    assert line == "1 IP datagrams were not put together: fragments of them are missing"
+
+
+def test_bytes_before_the_first():
+    (line,) = lines([CLIENT.syn(), CLIENT.sends(-5, b"abcdefg")])
+
+    assert line == "5 bytes before the first of a stream were left out"
+
+
+def test_bodies():
+    (line,) = lines([CLIENT.syn()], poor_bodies=3)
+
+    assert line.startswith("3 HTTP bodies are incomplete")
+
+
+def test_a_directory_that_grew_large(tmp_path, monkeypatch):
+    monkeypatch.setattr(ending, "MANY_STREAMS", 1)
+    monkeypatch.setattr(ending, "MANY_ENTRIES", 2)
+    config = replace(CONFIG, outdir=str(tmp_path), store=True)
+    frames = [Side(port=port).syn() for port in range(1, 4)]
+    (tmp_path / "a").touch()
+    assert lines(frames, config) == []
+    (tmp_path / "b").touch()
+    (line,) = lines(frames, config)
+
+    assert line.startswith(f"{tmp_path} holds 2 entries")
+    assert os.listdir(tmp_path)

@@ -1,0 +1,177 @@
+"""Worker processes: results of all tasks, whatever becomes of some of the workers."""
+
+import os
+import signal
+import time
+
+import pytest
+
+from daemonlogger_py.errors import StorageError
+from daemonlogger_py.readers.streams import forked
+from daemonlogger_py.readers.streams.forked import Failure, Pool, count, ended
+
+
+def work(task):
+    what, argument = task
+    if what == "double":
+        return [argument * 2]
+    if what == "raise":
+        raise ValueError(argument)
+    if what == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if what == "exit":
+        os._exit(argument)
+    if what == "pid":
+        time.sleep(argument)
+        return [os.getpid()]
+    if what == "sleep":
+        time.sleep(argument)
+    return [None]
+
+
+@pytest.fixture
+def pool():
+    made = Pool(lambda: work, 2)
+    yield made
+    made.close()
+
+
+def results(pool):
+    found = {}
+    while pool.busy:
+        found.update(pool.take(10))
+    return found
+
+
+def test_results_of_all_tasks(pool):
+    for ticket in range(500):
+        pool.give(ticket, ("double", ticket), 1)
+    assert results(pool) == {ticket: [ticket * 2] for ticket in range(500)}
+    assert pool.waiting == 0
+
+
+def test_all_workers_work(pool):
+    # Each weighs what a worker has before it at most, so that the next goes to another.
+    for ticket in range(4):
+        pool.give(ticket, ("pid", 0.05), 3 << 20)
+    assert {pid for (pid,) in results(pool).values()} == set(pool.pids)
+
+
+def test_large_tasks_and_results(pool):
+    for ticket in range(6):
+        pool.give(ticket, ("double", "x" * 3_000_000), 1)
+    assert {len(result[0]) for result in results(pool).values()} == {6_000_000}
+
+
+def test_giving_never_waits(pool):
+    pool.give(0, ("sleep", 0.3), 100 << 20)
+    pool.give(1, ("sleep", 0.3), 100 << 20)
+    begin = time.monotonic()
+    for ticket in range(2, 1000):
+        pool.give(ticket, ("double", "x" * 10_000), 1 << 20)
+        pool.take()
+    assert pool.waiting
+    assert time.monotonic() - begin < 60  # the pool's test, not a benchmark: it is not stuck
+    assert len(results(pool)) >= 998
+
+
+def test_exception_costs_its_result(pool):
+    pool.give(0, ("raise", "why"), 1)
+    pool.give(1, ("double", 1), 1)
+    assert results(pool) == {0: Failure("ValueError: why"), 1: [2]}
+
+
+@pytest.mark.parametrize(
+    ("task", "problem"),
+    [(("kill", 0), "was ended by SIGKILL"), (("exit", 7), "ended with status 7")],
+)
+def test_dead_worker_costs_its_result_only(pool, task, problem):
+    before = pool.pids
+    for ticket in range(200):
+        pool.give(ticket, task if ticket in (20, 90) else ("double", ticket), 1)
+    found = results(pool)
+    assert {ticket for ticket, result in found.items() if isinstance(result, Failure)} == {20, 90}
+    assert found[20].problem == f"its worker process {problem}"
+    assert found[199] == [398]
+    assert pool.pids != before
+    assert len(pool.pids) == 2
+
+
+def test_idle_worker_that_dies_is_replaced(pool):
+    while not all(worker.ready for worker in pool._workers):
+        pool.take(10)
+    for pid in pool.pids:
+        os.kill(pid, signal.SIGKILL)
+    deadline = time.monotonic() + 30
+    pool.give(2, ("double", 5), 1)
+    found = {}
+    while 2 not in found and time.monotonic() < deadline:
+        found.update(pool.take(1))
+    # It was given to a worker that was dead already, or to its successor.
+    assert found[2] in ([10], Failure("its worker process was ended by SIGKILL"))
+    pool.give(3, ("double", 6), 1)
+    pool.give(4, ("double", 7), 1)
+    assert set(results(pool)) == {3, 4}
+
+
+def test_worker_that_cannot_start_is_an_error(capfd):
+    def broken():
+        raise ZeroDivisionError("nothing works")
+
+    pool = Pool(broken, 1)
+    with pytest.raises(StorageError, match="ended with status 1 as it was started"):
+        pool.take(60)
+    pool.close()
+    assert "ZeroDivisionError: nothing works" in capfd.readouterr().err
+
+
+def test_close_ends_everything_at_once():
+    pool = Pool(lambda: work, 2)
+    pids = pool.pids
+    pool.give(0, ("sleep", 600), 1)
+    pool.give(1, ("sleep", 600), 1)
+    pool.take()
+    pool.close()
+    pool.close()
+    deadline = time.monotonic() + 30
+    while any(os.path.exists(f"/proc/{pid}") for pid in pids) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not any(os.path.exists(f"/proc/{pid}") for pid in pids if not _is_zombie(pid))
+
+
+def _is_zombie(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
+
+
+def test_interrupt_is_for_the_parent(pool):
+    for pid in pool.pids:
+        os.kill(pid, signal.SIGINT)
+        os.kill(pid, signal.SIGTERM)
+    pool.give(0, ("double", 1), 1)
+    assert results(pool) == {0: [2]}
+
+
+def test_how_a_process_ended():
+    assert ended(3 << 8) == "ended with status 3"
+    assert ended(signal.SIGSEGV) == "was ended by SIGSEGV"
+    assert ended(40) == "was ended by signal 40"
+
+
+def test_how_many_workers():
+    assert count(1) == 1
+    assert count(2) == 2
+    assert count(100) == 8
+    assert count() >= 1
+
+
+def test_fork_without_processes_is_an_error(monkeypatch):
+    def none():
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(forked, "fork", none)
+    with pytest.raises(StorageError, match="no worker process can be started: Resource"):
+        Pool(lambda: work, 1)

@@ -1,0 +1,271 @@
+"""``dlctl streams`` as its user runs it: files, console, report, signals, failures."""
+
+import json
+import os
+import signal
+import struct
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+
+from tests.flow.segments import ACK, ETHERNET, FIN, SYN, Side, records, timed
+
+ROOT = Path(__file__).parents[3]
+CLIENT = Side()
+SERVER = CLIENT.peer()
+CLIENT_FILE = "010.000.000.001.40000-010.000.000.002.00080"
+SERVER_FILE = "010.000.000.002.00080-010.000.000.001.40000"
+CONVERSATION = [
+    CLIENT.syn(),
+    SERVER.syn(flags=SYN | ACK),
+    CLIENT.sends(0, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"),
+    SERVER.sends(
+        0, b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Type: text/plain\r\n\r\nhello"
+    ),
+    CLIENT.fin(27),
+    SERVER.sends(69, b"", FIN | ACK),
+]
+UNHARMED = dict(os.environ, PYTHONPATH=str(ROOT), PYTHONDONTWRITEBYTECODE="1")
+COMMAND = (sys.executable, "-m", "daemonlogger_py.cli.dlctl", "streams")
+
+
+def capture(path, frames, *, linktype=ETHERNET):
+    header = struct.pack("=IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 262144, linktype)
+    path.write_bytes(header + records(timed(frames)))
+    return path
+
+
+@pytest.fixture
+def pcap(tmp_path):
+    return capture(tmp_path / "in.pcap", CONVERSATION)
+
+
+def streams(*arguments, cwd, check=0, **options):
+    run = subprocess.run(
+        [*COMMAND, *map(str, arguments)],
+        cwd=cwd,
+        capture_output=True,
+        timeout=60,
+        env=UNHARMED,
+        **options,
+    )
+    assert run.returncode == check, run.stderr.decode()
+    return run
+
+
+def report(path):
+    return ET.parse(path).getroot()
+
+
+def stored(directory):
+    return {
+        path.name: path.read_bytes()
+        for path in sorted(directory.iterdir())
+        if path.name not in {"report.xml", "in.pcap"}
+    }
+
+
+def test_streams_and_a_report_are_stored_where_it_runs(pcap, tmp_path):
+    run = streams("-r", pcap, cwd=tmp_path)
+
+    assert (run.stdout, run.stderr) == (b"", b"")
+    assert stored(tmp_path)[CLIENT_FILE].startswith(b"GET /")
+    assert stored(tmp_path)[SERVER_FILE].endswith(b"hello")
+    document = report(tmp_path / "report.xml")
+    assert [name.text for name in document.iter("filename")] == [CLIENT_FILE, SERVER_FILE]
+    assert (document.findtext("total_flows"), document.findtext("total_packets")) == ("2", "6")
+    assert document.findtext("outcome") == "finished"
+
+
+def test_everything_at_once(pcap, tmp_path):
+    streams("-a", "-o", "out", "-I", "-r", pcap, "tcp", "port", "80", cwd=tmp_path)
+    files = stored(tmp_path / "out")
+
+    assert files[f"{SERVER_FILE}-HTTPBODY-001.txt"] == b"hello"
+    assert files[f"{SERVER_FILE}.findx"] == b"0|1000000000.003000|69\n"
+    document = report(tmp_path / "out" / "report.xml")
+    assert [digest.get("type") for digest in document.iter("hashdigest")] == ["MD5", "MD5"]
+    assert [run.get("file_offset") for run in document.iter("byte_run")] == ["64"]
+
+
+def test_the_console_prints_packets_and_stores_nothing(pcap, tmp_path):
+    run = streams("-C", "-B", "-r", pcap, cwd=tmp_path)
+
+    assert run.stdout.startswith(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n\nHTTP/1.1 200")
+    assert stored(tmp_path) == {}
+    assert not (tmp_path / "report.xml").exists()
+
+
+def test_a_console_and_a_report(pcap, tmp_path):
+    run = streams("-c", "-X", "r.xml", "-r", pcap, cwd=tmp_path)
+
+    assert run.stdout.startswith(CLIENT_FILE.encode() + b": GET")
+    assert [size.text for size in report(tmp_path / "r.xml").iter("filesize")] == ["27", "69"]
+
+
+def test_json_is_a_line_for_each_stream(pcap, tmp_path):
+    run = streams("--json", "-e", "md5", "-o", "out", "-r", pcap, cwd=tmp_path)
+    first, second = map(json.loads, run.stdout.splitlines())
+
+    assert (first["name"], first["stream_bytes"]) == (f"out/{CLIENT_FILE}", 27)
+    assert second["session"] == first["session"]
+    assert len(second["md5"]) == 32
+
+
+def test_state_carries_over_from_file_to_file(tmp_path):
+    one = capture(tmp_path / "1.pcap", [CLIENT.syn(), CLIENT.sends(0, b"abc")])
+    two = capture(tmp_path / "2.pcap", [CLIENT.sends(3, b"def"), Side(port=7).syn(b"new")])
+    three = capture(tmp_path / "3.pcap", [CLIENT.sends(6, b"ghi"), Side(port=9).syn(b"new")])
+    streams("-o", "out", "-r", one, "-R", three, "-r", two, cwd=tmp_path)
+
+    assert stored(tmp_path / "out") == {
+        CLIENT_FILE: b"abcdefghi",
+        "010.000.000.001.00007-010.000.000.002.00080": b"new",
+    }
+
+
+def test_a_connection_that_spans_the_savefiles_of_a_ring_is_one_stream(tmp_path):
+    ring = tmp_path / "ring"
+    ring.mkdir()
+    for turn in range(4):
+        capture(ring / f"dl.{1_000_000_000 + turn}", [CLIENT.sends(turn * 3, b"%03d" % turn)])
+    streams("--ring", ring, "-o", "out", cwd=tmp_path)
+
+    assert stored(tmp_path / "out") == {CLIENT_FILE: b"000001002003"}
+
+
+def test_gaps_are_told_at_the_end_and_listed_when_asked(tmp_path):
+    pcap = capture(tmp_path / "in.pcap", [CLIENT.syn(), CLIENT.sends(2, b"c")])
+    run = streams("-o", "out", "--gaps", "-r", pcap, cwd=tmp_path)
+
+    assert run.stderr == b"dlctl streams: 2 bytes are missing in 1 of 1 streams\n"
+    (gap,) = report(tmp_path / "out" / "report.xml").iter("gap")
+    assert (gap.get("file_offset"), gap.get("len")) == ("0", "2")
+
+
+def test_packets_and_what_is_left_of_them_are_kept_apart(tmp_path):
+    arp = b"\xff" * 12 + b"\x08\x06" + bytes(28)
+    pcap = capture(tmp_path / "in.pcap", [*CONVERSATION, arp, CLIENT.syn()[:40]])
+    streams("-K", "-o", "out", "-w", "rest.pcap", "-r", pcap, cwd=tmp_path)
+
+    assert {name: len(data) > 24 for name, data in stored(tmp_path / "out").items()} == {
+        f"{CLIENT_FILE}.pcap": True,
+        f"{SERVER_FILE}.pcap": True,
+    }
+    assert (tmp_path / "rest.pcap").read_bytes()[24 + 16 :] == CLIENT.syn()[:40]
+
+
+def test_a_missing_file_is_told_and_the_others_are_read(pcap, tmp_path):
+    run = streams("-o", "out", "-r", "missing.pcap", "-r", pcap, cwd=tmp_path, check=1)
+
+    assert run.stderr == b"dlctl streams: missing.pcap: No such file or directory\n"
+    assert len(stored(tmp_path / "out")) == 2
+
+
+def test_a_torn_file_is_read_to_where_it_is_torn(pcap, tmp_path):
+    pcap.write_bytes(pcap.read_bytes()[:-10])
+    run = streams("-o", "out", "-r", pcap, cwd=tmp_path, check=1)
+
+    assert run.stderr.count(b"\n") == 1
+    assert b"in.pcap" in run.stderr
+    assert stored(tmp_path / "out")[SERVER_FILE].endswith(b"hello")
+    assert report(tmp_path / "out" / "report.xml").findtext("outcome") == "finished"
+
+
+def test_a_linktype_that_is_not_decoded_is_told_by_file(pcap, tmp_path):
+    other = capture(tmp_path / "user.pcap", [b"frame"], linktype=147)
+    run = streams("-o", "out", "-r", other, "-r", pcap, cwd=tmp_path, check=1)
+
+    assert b"user.pcap: linktype 147 is not decoded" in run.stderr
+    assert len(stored(tmp_path / "out")) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["-r", "in.pcap", "no such filter("], b"filter"),
+        (["-r", "in.pcap", "-m", "abc"], b"-m"),
+        (["-r", "in.pcap", "-T", "%q"], b"%q"),
+        (["-r", "in.pcap", "-T", "../%A"], b"../%A"),
+        (["--nonsense"], b"--nonsense"),
+        (["--ring", "missing"], b"missing"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line_before_anything_is_made(
+    pcap, tmp_path, arguments, words
+):
+    run = streams("-o", "out", *arguments, cwd=tmp_path, check=2)
+
+    assert run.stderr.count(b"\n") == 1
+    assert words in run.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_silence(pcap, tmp_path):
+    run = streams("-d", "0", "-r", "missing.pcap", "-r", pcap, cwd=tmp_path, check=1)
+
+    assert run.stderr == b""
+
+
+def test_a_full_disk_is_told_and_the_report_is_well_formed(tmp_path):
+    pcap = capture(
+        tmp_path / "in.pcap", [CLIENT.sends(at * 1000, b"x" * 1000) for at in range(900)]
+    )
+
+    def no_large_files():
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+
+    run = streams("-o", "out", "-r", pcap, cwd=tmp_path, check=1, preexec_fn=no_large_files)
+
+    assert run.stderr.decode() == f"dlctl: {CLIENT_FILE}: File too large\n"
+    assert stored(tmp_path / "out")[CLIENT_FILE] == b"x" * 100_000
+    assert report(tmp_path / "out" / "report.xml").findtext("outcome") == "failed"
+
+
+def test_a_reader_of_the_console_that_has_enough_ends_the_run(tmp_path):
+    pcap = capture(tmp_path / "in.pcap", [CLIENT.sends(at, b"x" * 60000) for at in range(200)])
+    run = subprocess.run(
+        f"{' '.join(COMMAND)} -C -r {pcap} | head -c 10",
+        shell=True,
+        cwd=tmp_path,
+        capture_output=True,
+        timeout=60,
+        env=UNHARMED,
+    )
+
+    assert (run.stdout, run.stderr) == (b"x" * 10, b"")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_the_reading_and_all_that_was_read_is_written(tmp_path, number):
+    source, sink = os.pipe()
+    process = subprocess.Popen(
+        [*COMMAND, "-o", "out", "-r", "-"],
+        stdin=source,
+        stderr=subprocess.PIPE,
+        cwd=tmp_path,
+        env=UNHARMED,
+    )
+    os.close(source)
+    os.write(sink, struct.pack("=IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 262144, ETHERNET))
+    os.write(sink, records(timed(CONVERSATION[:4])))
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline and not (tmp_path / "out" / SERVER_FILE).exists():
+        time.sleep(0.02)
+    process.send_signal(number)
+    _, told = process.communicate(timeout=30)
+    os.close(sink)
+
+    assert process.returncode == 0
+    assert number.name.encode() in told
+    assert stored(tmp_path / "out")[SERVER_FILE].endswith(b"hello")
+    document = report(tmp_path / "out" / "report.xml")
+    assert document.findtext("outcome") == "interrupted"
+    assert len(list(document.iter("fileobject"))) == 2

@@ -1,0 +1,63 @@
+"""Which sinks and writers a configuration makes."""
+
+import os
+
+import pytest
+
+from daemonlogger_py.config.streams import Console, StreamsConfig
+from daemonlogger_py.errors import UsageError
+from daemonlogger_py.readers.streams import sinks
+from daemonlogger_py.readers.streams.console import Console as ConsoleSink
+from daemonlogger_py.readers.streams.console import OrderedConsole
+from daemonlogger_py.readers.streams.several import Several
+from daemonlogger_py.readers.streams.store import Store
+
+
+@pytest.fixture
+def directory_fd(tmp_path):
+    fd = os.open(tmp_path, os.O_RDONLY)
+    yield fd
+    os.close(fd)
+
+
+@pytest.mark.parametrize(
+    ("config", "sink", "has_writers"),
+    [
+        (StreamsConfig(), Store, True),
+        (StreamsConfig(store=False), Store, False),
+        (StreamsConfig(store=False, console=Console(), report=None), ConsoleSink, False),
+        (
+            StreamsConfig(store=False, console=Console(ordered=True), report=None),
+            OrderedConsole,
+            False,
+        ),
+        (StreamsConfig(store=False, console=Console()), Several, False),
+        (StreamsConfig(store=False, flow_pcaps=True), Several, False),
+    ],
+)
+def test_only_what_is_needed_is_there(directory_fd, config, sink, has_writers):
+    made = sinks.Sinks(config, directory_fd)
+
+    assert type(made.sink) is sink
+    assert bool(made.writers) is has_writers
+    made.close()
+
+
+def test_nothing_is_taken_of_a_console_alone(directory_fd):
+    made = sinks.Sinks(StreamsConfig(store=False, console=Console(), report=None), directory_fd)
+
+    assert made.take().operations_left == 0
+    assert (made.gap_streams, made.gap_bytes) == (0, 0)
+
+
+def test_unprocessed_packets_go_where_they_are_asked_for(directory_fd, tmp_path):
+    config = StreamsConfig(unprocessed=str(tmp_path / "rest.pcap"))
+    made = sinks.Sinks(config, directory_fd)
+
+    assert type(made.sink) is Several
+    made.close()
+
+
+def test_a_template_that_names_nothing_is_refused(directory_fd):
+    with pytest.raises(UsageError):
+        sinks.Sinks(StreamsConfig(template="%q"), directory_fd)
