@@ -100,6 +100,7 @@ bench: $(BENCH) | root test-packages ## measure beside the peers and write docs/
 man: $(BUILT) ## write the man pages from what the command lines are made of
 	$(VENV)/bin/python -m daemonlogger_py.cli.man >man/daemonlogger.8
 	$(VENV)/bin/python -m daemonlogger_py.cli.man dlctl >man/dlctl.1
+	$(VENV)/bin/python -m daemonlogger_py.cli.man dlctl-streams >man/dlctl-streams.1
 
 format: $(TEST) ## let ruff format the sources and put right what it can
 	$(VENV)/bin/ruff check --fix .

@@ -315,5 +315,9 @@ def _check(config: StreamsConfig, gathered: _Given) -> None:
         raise UsageError(
             f"{gathered.label('from')} and {gathered.label('to')}: nothing is between them"
         )
+    if config.unprocessed == "-" and (config.console is not None or config.json):
+        raise UsageError(
+            f"{gathered.label('unprocessed')}: standard output is printed on; accepted: FILE"
+        )
     if config.chroot is not None and config.user is None:
         raise UsageError(f"{gathered.label('chroot')}: accepted only with -U")

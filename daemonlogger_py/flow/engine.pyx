@@ -371,7 +371,7 @@ cdef class Engine:
             return -1
         if self.sink.wants_packets and self.sink.packet(flow, side, packet) != 0:
             return -1
-        if packet.flags & TCP_ACK and not packet.flags & TCP_RST:
+        if packet.flags & TCP_ACK:
             self.learn_end(&flow.streams[1 - side], packet.acknowledgment)
         if not stream.seen:
             return 0
@@ -423,7 +423,8 @@ cdef class Engine:
         """Bytes up to `sequence` were sent, by the sender's own account or the other side's.
 
         So a gap is known also where neither what follows it nor the FIN was captured. A single
-        byte more is taken for a FIN that was not. A RST is not believed: firewalls make some up.
+        byte more is taken for a FIN that was not. Where a RST stands tells nothing: some are made
+        up on the way.
         """
         cdef int32_t ahead
         if not stream.seen or stream.closed or stream.fin != INT64_MAX:

@@ -170,8 +170,10 @@ def body(
 class _Reader:
     """Reads the messages of one side, one after the other."""
 
-    __slots__ = ("_position", "_problem", "_side", "_switching", "certain", "ending", "kind",
-                 "number")  # fmt: skip
+    __slots__ = (
+        "_position", "_problem", "_side", "_switching", "_try_last", "certain", "ending", "kind",
+        "number",
+    )  # fmt: skip
 
     def __init__(self, side: Side, kind: Kind, *, start_is_lost: bool) -> None:
         self.kind = kind
@@ -181,6 +183,7 @@ class _Reader:
         self._side = side
         self._position = 0
         self._problem = ""  # of all messages from here on
+        self._try_last = True  # once: each time, it looks at all that is left
         self._switching = False  # a request asked for another protocol than HTTP
         if start_is_lost:
             self._resume(behind_gap(side.gaps, 0))
@@ -326,6 +329,12 @@ class _Reader:
 
     def _end_of_chunks(self, start: int, problems: list[str]) -> tuple[int, bool]:
         gaps = self._side.gaps
+        if self._try_last and index_at(gaps, start) == len(gaps):
+            end = http_chunked.find_last_end(self._side.data, start)
+            if end is not None:
+                self._position = end
+                return end, True
+            self._try_last = False
         extent = http_chunked.find_end(self._side.data, start, gaps[index_at(gaps, start) :])
         self._position = extent.end
         lost = _note_lost(gaps, start, extent.end, problems)

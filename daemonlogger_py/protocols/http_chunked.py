@@ -9,6 +9,7 @@ data is lost, it ends with an error instead of taking data for sizes.
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
+from mmap import MADV_DONTNEED, mmap
 from typing import NamedTuple
 
 from httptools import HttpParserError, HttpResponseParser
@@ -19,6 +20,7 @@ from daemonlogger_py.protocols.http_head import Bytes
 _HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 _END = b"\r\n\r\n"
 _SLICE_BYTES = 1 << 18
+_WINDOW_BYTES = 1 << 24  # searched at once; and what may be the last body is looked at in one go
 _LOST = memoryview(bytes(_SLICE_BYTES))
 
 
@@ -31,11 +33,16 @@ class Extent(NamedTuple):
 
 
 class _Reading:
-    __slots__ = ("complete", "on_body")
+    __slots__ = ("complete", "messages", "on_body")
 
     def __init__(self, on_body: Callable[[bytes], None] | None) -> None:
         self.complete = False
+        self.messages = 0
         self.on_body = on_body  # None is never called, which spares the copies of all data
+
+    def on_message_begin(self) -> None:
+        """Count the messages that were begun."""
+        self.messages += 1
 
     def on_message_complete(self) -> None:
         """Note that the last chunk and the trailer were read."""
@@ -58,6 +65,27 @@ def find_end(data: Bytes, start: int, gaps: Sequence[Gap]) -> Extent:
             if reading.complete:
                 return Extent(end)
     return Extent(end, "its chunks do not end")
+
+
+def find_last_end(data: Bytes, start: int) -> int | None:
+    """Find the end of a chunked body that nothing follows in `data`, much faster; else None.
+
+    There are no gaps behind `start`. What is not looked at because it is large gives None too.
+    """
+    if len(data) - start > _WINDOW_BYTES:
+        return None
+    found = data.rfind(_END, start)
+    end = found + len(_END)
+    # llhttp would take blank lines behind the body as well.
+    if found < 0 or end != len(data) or data[found - 2 : found] == _END[:2]:
+        return None
+    reading, parser = _open(None)
+    with memoryview(data) as view, view[start:] as piece:
+        try:
+            parser.feed_data(piece)
+        except HttpParserError:
+            return None
+    return end if reading.complete and reading.messages == 1 else None
 
 
 def decoded(data: Bytes, start: int, end: int, gaps: Sequence[Gap]) -> Iterator[bytes]:
@@ -97,9 +125,15 @@ def _slices(
             while position < gap_begin:
                 stop = min(gap_begin, position + _SLICE_BYTES)
                 if ends:
-                    found = data.find(_END, position, gap_begin)
-                    stop = gap_begin if found < 0 else found + len(_END)
+                    window = min(gap_begin, position + _WINDOW_BYTES)
+                    found = data.find(_END, position, window)
+                    if found >= 0:
+                        stop = found + len(_END)
+                    else:  # behind the window it may go on
+                        stop = window if window == gap_begin else window - len(_END) + 1
                 yield stop, view[position:stop]
+                if isinstance(data, mmap) and stop // _WINDOW_BYTES > position // _WINDOW_BYTES:
+                    data.madvise(MADV_DONTNEED)  # a body of gigabytes need not stay in memory
                 position = stop
             gap_end = min(offset + count, end)
             while position < gap_end:

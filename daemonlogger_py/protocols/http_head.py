@@ -105,22 +105,24 @@ def read_head(data: Bytes, start: int, end: int, kind: Kind) -> Head:
             raise HeadError(f"its head has more than {HEAD_BYTES} bytes")
         raise HeadError("its head is not complete", cut=True)
     head_end = blank.end()
-    with memoryview(data) as view, view[start:head_end] as head:
-        objection = ""
+    head = bytes(data[start:head_end])
+    if b"\r" not in head:
+        head = head.replace(b"\n", b"\r\n")  # LF alone llhttp accepts in most places only
+    objection = ""
+    try:
+        fields = _fields(head, kind)
+    except HttpParserError as error:
+        objection = str(error)
         try:
-            fields = _fields(head, kind)
-        except HttpParserError as error:
-            objection = str(error)
-            try:
-                fields = _fields(_repaired(bytes(head), kind), kind)
-            except HttpParserError as again:
-                raise HeadError(f"its head is damaged: {again}") from None
+            fields = _fields(_repaired(head, kind), kind)
+        except HttpParserError as again:
+            raise HeadError(f"its head is damaged: {again}") from None
     if kind == "response":
         return Head(head_end, int(line[1]), b"", b"", fields, objection)
     return Head(head_end, 0, line[1], line[2], fields, objection)
 
 
-def _fields(head: bytes | memoryview, kind: Kind) -> Fields:
+def _fields(head: bytes, kind: Kind) -> Fields:
     reading = _Reading()
     parser = (HttpRequestParser if kind == "request" else HttpResponseParser)(reading)
     # Real messages are read, not guarded against: what browsers accept is accepted. The framing

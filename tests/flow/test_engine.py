@@ -56,22 +56,29 @@ def test_a_whole_connection_is_two_streams_that_end_with_their_fin():
     assert (client.stream_bytes, client.packets, client.number, client.why) == (5, 3, 0, "fin")
     assert (server.stream_bytes, server.packets, server.number, server.why) == (11, 3, 1, "fin")
     assert client.session == server.session == 0
-    assert client.to_server and not server.to_server
-    assert not client.guessed and client.syn
-    assert client.other_open and not server.other_open
+    assert client.to_server
+    assert not server.to_server
+    assert not client.guessed
+    assert client.syn
+    assert client.other_open
+    assert not server.other_open
 
 
 def test_who_uses_the_lower_port_is_taken_for_the_server_and_that_is_said():
     server, client = facts([SERVER.sends(0, b"x"), CLIENT.sends(0, b"y")])
 
-    assert client.to_server and not server.to_server
-    assert client.guessed and server.guessed and not client.syn
+    assert client.to_server
+    assert not server.to_server
+    assert client.guessed
+    assert server.guessed
+    assert not client.syn
 
 
 def test_a_syn_ack_tells_the_server_when_the_syn_is_missing():
     (server,) = facts([Side(port=80, peer_port=40000).syn(flags=SYN | ACK)])
 
-    assert not server.to_server and not server.guessed
+    assert not server.to_server
+    assert not server.guessed
 
 
 def test_packets_without_data_and_syn_open_nothing():

@@ -87,22 +87,20 @@ class Run:
         for number, records in enumerate(trial.feeds):
             linktype = trial.linktypes[number % 2]
             only_known = trial.only_known and number % 3 == 2
-            parts = records if trial.apart else (b"".join(records),)
-            for part in parts:
-                buffer = exact(part)
-                try:
+            buffers = [exact(part) for part in (records if trial.apart else (b"".join(records),))]
+            try:
+                for buffer in buffers:
                     self.engine.feed(
                         buffer, linktype, nanosecond=trial.nanosecond, only_known=only_known
                     )
-                except SourceError:
-                    assert not decodes(linktype)
-                    break
-                assert decodes(linktype)
-                yield
-                del buffer
-            else:
-                self.fed += len(records)
-                self.captured_bytes += sum(len(record) - 16 for record in records)
+            except SourceError:
+                assert not decodes(linktype)
+                continue
+            assert decodes(linktype) or not buffers
+            self.fed += len(records)
+            self.captured_bytes += sum(len(record) - 16 for record in records)
+            yield
+            del buffers
             self.check()
         self.engine.finish()
         yield

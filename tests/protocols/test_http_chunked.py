@@ -1,10 +1,13 @@
 """The chunked coding: where a body ends, and what is in it, with and without gaps."""
 
+import mmap
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemonlogger_py.protocols.http_chunked import decoded, find_end
+from daemonlogger_py.protocols import http_chunked
+from daemonlogger_py.protocols.http_chunked import decoded, find_end, find_last_end
 
 
 def coded(pieces, trailer=b""):
@@ -72,6 +75,57 @@ def test_gap_over_framing_is_damage(first):
 def test_gap_that_begins_before_the_body():
     data = b"head" + coded([b"abc"])
     assert find_end(data, 4, ((2, 4),)).damaged
+
+
+def test_end_that_lies_across_two_windows(monkeypatch):
+    monkeypatch.setattr(http_chunked, "_WINDOW_BYTES", 64)
+    for count in range(150):
+        data = coded([b"x" * count])
+        assert find_end(data + b"rest" * 50, 0, ()) == (len(data), "", False)
+
+
+def test_mapped_file(monkeypatch, tmp_path):
+    monkeypatch.setattr(http_chunked, "_WINDOW_BYTES", 1 << 16)
+    piece = bytes(range(256)) * 300
+    (tmp_path / "file").write_bytes(coded([piece] * 20) + b"rest")
+    with (
+        open(tmp_path / "file", "rb") as file,
+        mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as data,
+    ):
+        end = find_end(data, 0, ()).end
+        assert end == len(data) - 4
+        assert content(data, 0, end) == piece * 20
+
+
+def test_last_body():
+    data = b"head" + coded([b"abc", b"\r\n\r\n0\r\n\r\n"], b"A: b\r\n")
+    assert find_last_end(data, 4) == len(data)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        coded([b"abc"]) + b"HTTP/1.1 200 OK\r\n\r\n",
+        coded([b"abc"]) + coded([b"abc"]),
+        coded([b"abc"]) + b"\r\n",
+        coded([b"abc"]) + b"\r\n\r\n",
+        coded([b"abc"]) + b"x",
+        coded([b"abc"])[:-1],
+        b"5\r\n\r\n\r\n",
+        b"",
+        b"zz\r\n\r\n",
+    ],
+)
+def test_not_the_last_body(data):
+    assert find_last_end(data, 0) is None
+
+
+@given(st.lists(st.binary(max_size=60), max_size=8), st.binary(max_size=30))
+def test_both_ways_to_find_an_end_agree(pieces, rest):
+    data = coded(pieces)
+    assert find_last_end(data, 0) == len(data)
+    last = find_last_end(data + rest, 0)
+    assert last is None or (last, "", False) == find_end(data + rest, 0, ())
 
 
 @given(st.lists(st.binary(max_size=60), max_size=8), st.binary(max_size=20))

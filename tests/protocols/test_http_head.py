@@ -34,6 +34,11 @@ def test_line_ends_without_cr():
     assert head(b"HTTP/1.0 200 OK\nA: b\n\nxx").end == 22
 
 
+def test_line_ends_without_cr_and_no_fields():
+    found = head(b"GET / HTTP/1.0\n\n", "request")
+    assert (found.end, found.fields, found.repaired) == (16, (), "")
+
+
 def test_searchable_memory_is_enough():
     assert head(bytearray(b"HTTP/1.0 200 OK\r\nA: b\r\n\r\n")).fields == ((b"A", b"b"),)
 

@@ -5,13 +5,14 @@ each stream. Order is that of the packets throughout, also of what other process
 """
 
 import os
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from daemonlogger_py.config.streams import StreamsConfig
+from daemonlogger_py.readers.inputs.stopping import Stopping
 from daemonlogger_py.readers.streams import destination
 from daemonlogger_py.readers.streams.batch import Batch
 from daemonlogger_py.readers.streams.facts import ClosedStream, Finished
+from daemonlogger_py.readers.streams.teller import Teller
 
 if TYPE_CHECKING:
     from daemonlogger_py.readers.streams.commands import Alerts, Commands
@@ -21,16 +22,15 @@ if TYPE_CHECKING:
 
 STANDARD_OUTPUT = 1
 
-Tell = Callable[[str], None]
-
 
 class Aftermath:
     """Takes the batches of a run that are done, in order; use it as `harvest`, ..., `finish`.
 
     Makes its processes when it is made, so that has to be before there are threads. `report` may
-    be None. `tell` gets lines about what failed, `detail` those about what was found to be wrong in
-    the packets. `failures` counts streams whose files could not be read or whose results not
-    written, `poor_bodies` HTTP bodies that are incomplete or could not be decoded.
+    be None. `teller` gets lines about what failed and, in detail, about what was found to be wrong
+    in the packets. Once `stopping` is requested nothing waits for commands. `failures` counts
+    streams whose files could not be read or whose results not written, `poor_bodies` HTTP bodies
+    that are incomplete or could not be decoded.
     """
 
     def __init__(
@@ -38,20 +38,19 @@ class Aftermath:
         config: StreamsConfig,
         outdir_fd: int | None,
         report: "Report | None",
-        tell: Tell,
-        detail: Tell,
+        teller: Teller,
+        stopping: Stopping,
     ) -> None:
         self.failures = 0
         self.poor_bodies = 0
         self._config = config
         self._report = report
-        self._tell = tell
-        self._detail = detail
+        self._tell = teller.tell
+        self._detail = teller.detail
+        self._stopping = stopping
         self._prefix = destination.prefix_of(config.outdir)
         self._processor = _new_processor(config, outdir_fd)
-        self._tcp_command, self._tcp_alerts = self._runners(
-            config.tcp_command, config.tcp_alert_fd
-        )
+        self._tcp_command, self._tcp_alerts = self._runners(config.tcp_command, config.tcp_alert_fd)
         self._http_command, self._http_alerts = self._runners(
             config.http_command, config.http_alert_fd
         )
@@ -119,15 +118,13 @@ class Aftermath:
 
             self._report.append(finished_row(finished, self._prefix, self._config.plugin))
 
-    def _announce(
-        self, name: str, commands: "Commands | None", alerts: "Alerts | None"
-    ) -> None:
+    def _announce(self, name: str, commands: "Commands | None", alerts: "Alerts | None") -> None:
         path = os.path.join(self._config.outdir, name) if self._prefix else name
         if alerts is not None:
             alerts.opened(path)
             alerts.closed(path)
         if commands is not None:
-            commands.run(path)
+            commands.run(path, lambda: self._stopping.requested)
 
     def _runners(
         self, command: tuple[str, ...], alert_fd: int | None

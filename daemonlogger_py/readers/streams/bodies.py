@@ -25,8 +25,8 @@ from daemonlogger_py.readers.streams.outdir import OutDir
 
 # Of one stream: a million files of one byte are an attack, not a download.
 MOST_BODIES = 100_000
-MOST_NOTES = 1000
-_RELIEF_BYTES = 64 << 20
+MOST_NOTES = 100
+_RELIEF_BYTES = 32 << 20
 
 
 class Extracted:
@@ -41,6 +41,8 @@ class Extracted:
         """Add a note, up to a limit."""
         if len(self.notes) < MOST_NOTES:
             self.notes.append(text)
+        elif len(self.notes) == MOST_NOTES:
+            self.notes.append("HTTP: there is more to be told that is left out")
 
 
 class Extractor:
@@ -198,12 +200,17 @@ def _extensions(applied: Sequence[str]) -> str:
     return "".join(f".{name}" for name in known[-http_coding.MOST_CODINGS :])
 
 
-def _relieved(pieces: Iterable[bytes | memoryview], side: Side) -> Iterator[bytes | memoryview]:
+def _relieved(pieces: Iterable[bytes | memoryview], side: Side) -> Iterable[bytes | memoryview]:
     """Pass pieces on, and let go of mapped pages: a body of gigabytes need not stay in memory."""
+    data = side.data
+    return _unmapping(pieces, data) if isinstance(data, mmap) else pieces
+
+
+def _unmapping(pieces: Iterable[bytes | memoryview], data: mmap) -> Iterator[bytes | memoryview]:
     passed = 0
     for piece in pieces:
         yield piece
         passed += len(piece)
-        if passed >= _RELIEF_BYTES and isinstance(side.data, mmap):
+        if passed >= _RELIEF_BYTES:
             passed = 0
-            side.data.madvise(MADV_DONTNEED)
+            data.madvise(MADV_DONTNEED)

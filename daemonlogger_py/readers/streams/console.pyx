@@ -27,7 +27,7 @@ cdef class Console(Sink):
         cdef uint32_t sequence = packet.sequence + (1 if packet.flags & TCP_SYN else 0)
         if packet.payload_captured == 0:
             return 0
-        return self.printing.put(
+        return self.printing.add(
             flow, side, offset_of(stream, sequence), packet.payload, packet.payload_captured
         )
 
@@ -57,12 +57,12 @@ cdef class OrderedConsole(OrderedSink):
         self, Flow *flow, int side, int64_t offset, const uint8_t *data, uint32_t count,
         const Packet *packet,
     ) noexcept nogil:
-        return self.printing.put(flow, side, offset, data, count)
+        return self.printing.add(flow, side, offset, data, count)
 
     cdef int missing(self, Flow *flow, int side, int64_t offset, int64_t count) noexcept nogil:
         if not self.gaps or offset >= self.printing.max_bytes:
             return 0
-        return self.printing.put_gap(flow, side, count)
+        return self.printing.add_gap(flow, side, count)
 
     cdef int fed(self) noexcept nogil:
         return self.printing.flush()

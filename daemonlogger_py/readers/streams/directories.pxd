@@ -19,6 +19,8 @@ cdef class Directories:
     # The directory that a name is in, and where its last component begins; or -1 (errno).
     cdef int directory_of(self, const char *name, const char **leaf, bint make) noexcept nogil
 
+    cdef int open_once(self, const char *name, int flags) noexcept nogil
+    cdef void forget(self) noexcept nogil
     cdef int enter(
         self, int parent, const char *path, size_t begin, size_t end, bint make
     ) noexcept nogil

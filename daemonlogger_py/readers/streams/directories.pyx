@@ -7,8 +7,7 @@ are open, are the business of files.pyx.
 """
 import os
 
-from libc.errno cimport EEXIST, EINVAL, ENAMETOOLONG, errno
-from libc.stdint cimport uint64_t
+from libc.errno cimport EEXIST, EINVAL, ENAMETOOLONG, ENOENT, errno
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memchr, memcmp, memcpy, strcmp, strrchr
 
@@ -53,10 +52,7 @@ cdef class Directories:
         self.outdir_fd = os.dup(outdir_fd)
 
     def __dealloc__(self):
-        cdef int i
-        for i in range(self.count):
-            close_fd(self.known[i].fd)
-            free(self.known[i].path)
+        self.forget()
         free(self.known)
         if self.outdir_fd >= 0:
             close_fd(self.outdir_fd)
@@ -73,6 +69,14 @@ cdef class Directories:
         return fd
 
     cdef int open_file(self, const char *name, int flags) noexcept nogil:
+        cdef int fd = self.open_once(name, flags)
+        if fd < 0 and errno == ENOENT and flags & O_CREAT and self.count:
+            # Somebody removed a directory that is known here.
+            self.forget()
+            fd = self.open_once(name, flags)
+        return fd
+
+    cdef int open_once(self, const char *name, int flags) noexcept nogil:
         cdef const char *leaf = NULL
         cdef int directory = self.directory_of(name, &leaf, flags & O_CREAT)
         if directory < 0:
@@ -150,6 +154,13 @@ cdef class Directories:
             free(place.path)
         self.uses += 1
         place[0] = Directory(path, length, fd, self.uses)
+
+    cdef void forget(self) noexcept nogil:
+        cdef int i
+        for i in range(self.count):
+            close_fd(self.known[i].fd)
+            free(self.known[i].path)
+        self.count = 0
 
     cdef Directory *find(self, const char *path, size_t length) noexcept nogil:
         cdef Directory *directory

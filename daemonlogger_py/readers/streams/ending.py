@@ -45,7 +45,7 @@ class Ending:
             )
 
     def _created(self) -> Iterator[str]:
-        """tcpflow's warning about a directory that grew large, in one line."""
+        """The warning of tcpflow about a directory that grew large, in one line."""
         if not self._config.store or self._engine.counters().streams <= MANY_STREAMS:
             return
         with os.scandir(self._config.outdir) as entries:

@@ -1,8 +1,9 @@
 """Files in the output directory: created there and nowhere else, and held open within a limit.
 
-A file is created O_EXCL where directories.pyx leads: nothing that is there already is written to. A name that is taken gets a counter. When more files are in use than may be open,
-the one not used for longest is closed, and opened again when it is needed; that it is still the
-same file is checked. What is written to them, and their names, are up to the sinks and names.pyx.
+A file is created O_EXCL where directories.pyx leads: nothing that is there already is written to.
+A name that is taken gets a counter. When more files are in use than may be open, the one not used
+for longest is closed, and opened again when it is needed; that it is still the same file is
+checked. What is written to them, and their names, are up to the sinks and names.pyx.
 
 A `Files` belongs to one thread at a time; another thread makes itself another.
 """

@@ -258,13 +258,17 @@ def _serve(control: socket.socket, parents: socket.socket, make_work: Callable[[
     while True:
         request, fds, _, _ = socket.recv_fds(control, 1 + _NUMBER.size, 1)
         if not request:
-            return
+            break
         if request[:1] == _FORK:
             answer = _fork_worker(control, fds[0], make_work)
             os.close(fds[0])
         else:
             answer = os.waitpid(_NUMBER.unpack(request[1:])[0], 0)[1]
         control.sendall(_NUMBER.pack(answer))
+    # Workers end as their connections do. Their times become ours, and thereby our parent's.
+    with suppress(ChildProcessError):
+        while True:
+            os.wait()
 
 
 def _fork_worker(control: socket.socket, fd: int, make_work: Callable[[], Work]) -> int:

@@ -99,6 +99,8 @@ PREFIXES = {
 cdef class Template:
     """A compiled template of file names; `text` is the whole of it, prefixes and counter too.
 
+    It never changes: threads may share it.
+
     `prefixes` are letters of tcpflow's -F (t T k m g), each put before what the ones left of it
     made. `always_count` (-Fc) numbers every connection, the first being c0. %C%c is appended to a
     template without %c. An empty component (of `a//b`, or of `%v/%A` without a VLAN) and one that

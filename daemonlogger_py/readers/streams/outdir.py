@@ -102,7 +102,7 @@ class _NewFile:
         self._stem = stem
         self._extension = extension
         self._fd = -1
-        self._gathered: list[bytes] = []
+        self._gathered: list[bytes | memoryview] = []
         self._gathered_bytes = 0
 
     def write(self, piece: bytes | memoryview) -> None:
@@ -114,7 +114,7 @@ class _NewFile:
             self._flush()
         elif piece:
             self._flush()
-            self._put(memoryview(piece))
+            self._put([piece])
 
     def close(self) -> None:
         try:
@@ -125,19 +125,23 @@ class _NewFile:
 
     def _flush(self) -> None:
         if self._gathered:
-            gathered = b"".join(self._gathered)
+            gathered = [piece for piece in self._gathered if piece]
             self._gathered.clear()
             self._gathered_bytes = 0
             if gathered:
-                self._put(memoryview(gathered))
+                self._put(gathered)
 
-    def _put(self, data: memoryview) -> None:
+    def _put(self, pieces: list[bytes | memoryview]) -> None:
         try:
             if self._fd < 0:
                 self._fd, self.name = self._outdir.create(self._stem, self._extension)
-            self.size += len(data)
-            while data:
-                data = data[os.write(self._fd, data) :]
+            size = sum(map(len, pieces))
+            self.size += size
+            written = os.writev(self._fd, pieces)
+            if written < size:
+                rest = memoryview(b"".join(pieces))[written:]
+                while rest:
+                    rest = rest[os.write(self._fd, rest) :]
         except OSError as error:
             name = self.name or self._stem + self._extension
             raise StorageError(f"{name}: cannot be written: {error.strerror}") from error

@@ -8,7 +8,7 @@ class FlowPcaps(Sink):
         self,
         files: Files,
         *,
-        memory_bytes: int = 33554432,
+        memory_bytes: int = 8388608,
         max_files: int = 1000000,
         prompt: bool = False,
     ) -> None: ...

@@ -62,7 +62,7 @@ cdef class FlowPcaps(Sink):
     cdef bint prompt
 
     def __init__(
-        self, Files files not None, *, memory_bytes=33554432, max_files=1000000, bint prompt=False
+        self, Files files not None, *, memory_bytes=8388608, max_files=1000000, bint prompt=False
     ):
         self.piles = Piles(files, memory_bytes, max_files)
         self.prompt = prompt

@@ -6,8 +6,7 @@ Tasks and results cross processes: they are of plain tuples, lists, texts and nu
 import hashlib
 import mmap
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 from daemonlogger_py.config.streams import StreamsConfig
@@ -24,8 +23,9 @@ Given = tuple[str | None, int, Sequence[Gap], bool, bool]
 # MD5, bodies, notes, what the Python function gave, whether a file failed.
 Found = tuple[str, Sequence[Body], Sequence[str], PluginResult | None, bool]
 
-_READ_BYTES = 1 << 20  # larger files are mapped, and hashed in pieces of this
-_RELIEF_BYTES = 64 << 20  # read of a mapped file before its pages are let go of
+_READ_BYTES = 1 << 16  # larger files are mapped
+_HASHED_BYTES = 1 << 20  # at once of a mapped file
+_RELIEF_BYTES = 32 << 20  # read of a mapped file before its pages are let go of
 
 
 def given(closed: ClosedStream) -> Given:
@@ -62,25 +62,26 @@ class Work:
     def __call__(self, task: Sequence[Given]) -> list[Found]:
         """Process the streams of one connection that were closed; one result a stream."""
         streams = [_Stream(*given) for given in task]
-        with ExitStack() as stack:
+        try:
             if self._md5 or self._extractor is not None:
                 for stream in streams:
-                    self._read(stream, stack)
+                    self._read(stream)
             if self._extractor is not None:
                 self._extract(streams, self._extractor)
+        finally:
             for stream in streams:
-                stream.side = None
+                stream.close()
         if self._plugin is not None:
             for stream in streams:
                 if stream.name is not None:
                     stream.plugin = self._plugin.call(stream.name)
         return [stream.found() for stream in streams]
 
-    def _read(self, stream: "_Stream", stack: ExitStack) -> None:
+    def _read(self, stream: "_Stream") -> None:
         if stream.name is None:
             return
         try:
-            data = stack.enter_context(self._contents(stream.name))
+            stream.data = data = self._contents(stream.name)
             if self._md5:
                 stream.md5 = _md5(data)
         except (OSError, StorageError) as error:
@@ -101,16 +102,13 @@ class Work:
             stream.notes = made.notes
             stream.failed = made.failed
 
-    @contextmanager
-    def _contents(self, name: str) -> Iterator[bytes | mmap.mmap]:
+    def _contents(self, name: str) -> bytes | mmap.mmap:
         fd = self._outdir.open(name)
         try:
             size = os.fstat(fd).st_size
             if size <= _READ_BYTES:
-                yield os.read(fd, size)
-                return
-            with mmap.mmap(fd, size, prot=mmap.PROT_READ) as data:
-                yield data
+                return os.read(fd, size)
+            return mmap.mmap(fd, size, prot=mmap.PROT_READ)
         finally:
             os.close(fd)
 
@@ -131,12 +129,19 @@ class _Stream:
         self.gaps = [(offset, count) for offset, count in gaps]
         self.from_start = from_start
         self.to_end = to_end
+        self.data: bytes | mmap.mmap = b""
         self.side: Side | None = None
         self.md5 = ""
         self.bodies: Sequence[Body] = ()
         self.notes: Sequence[str] = ()
         self.plugin: PluginResult | None = None
         self.failed = False
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self.side = None
+        if isinstance(self.data, mmap.mmap):
+            self.data.close()
 
     def found(self) -> Found:
         """Return what a Finished is made of."""
@@ -149,9 +154,9 @@ def _md5(data: bytes | mmap.mmap) -> str:
         digest.update(data)
         return digest.hexdigest()
     with memoryview(data) as view:
-        for offset in range(0, len(view), _READ_BYTES):
-            with view[offset : offset + _READ_BYTES] as piece:
+        for offset in range(0, len(view), _HASHED_BYTES):
+            with view[offset : offset + _HASHED_BYTES] as piece:
                 digest.update(piece)
-            if offset % _RELIEF_BYTES == 0:
+            if (offset + _HASHED_BYTES) % _RELIEF_BYTES == 0:
                 data.madvise(mmap.MADV_DONTNEED)
     return digest.hexdigest()

@@ -21,11 +21,11 @@ cdef class Printing:
     cdef int64_t max_bytes
 
     # Print the bytes of flow.streams[side] that begin at `offset`, up to those of -b. 0, or -1.
-    cdef int put(
+    cdef int add(
         self, const Flow *flow, int side, int64_t offset, const uint8_t *data, uint32_t count
     ) noexcept nogil
     # Print that bytes are missing; not among raw bytes. 0, or -1.
-    cdef int put_gap(self, const Flow *flow, int side, int64_t count) noexcept nogil
+    cdef int add_gap(self, const Flow *flow, int side, int64_t count) noexcept nogil
     # Write what is printed to the outlet. 0, or -1.
     cdef int flush(self) noexcept nogil
     # What the last -1 was for: the exception to raise.

@@ -8,7 +8,7 @@ import os
 
 from libc.stdint cimport INT64_MAX, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 
 from daemonlogger_py.flow.flow cimport Flow
 from daemonlogger_py.readers.streams.names cimport Template, put_address
@@ -85,7 +85,7 @@ cdef class Printing:
         free(self.prefix)
         free_text(&self.text)
 
-    cdef int put(
+    cdef int add(
         self, const Flow *flow, int side, int64_t offset, const uint8_t *data, uint32_t count
     ) noexcept nogil:
         if offset >= self.max_bytes:
@@ -111,7 +111,7 @@ cdef class Printing:
                 put_printable(&self.text, data, count)
         return self.end()
 
-    cdef int put_gap(self, const Flow *flow, int side, int64_t count) noexcept nogil:
+    cdef int add_gap(self, const Flow *flow, int side, int64_t count) noexcept nogil:
         if self.raw and not (self.hex or self.json):
             return 0
         self.begin(flow, side)
@@ -229,9 +229,8 @@ cdef void put_hex_line(
         if i % 2:
             target[0] = b" "
             target += 1
-    for i in range(hex_width(count), width + 1):
-        target[0] = b" "
-        target += 1
+    memset(target, b" ", width + 1 - hex_width(count))
+    target += width + 1 - hex_width(count)
     for i in range(count):
         target[i] = data[i] if <uint8_t>(data[i] - 0x20) < 0x5F else b"."
     target[count] = b"\n"

@@ -6,7 +6,6 @@ processes and threads are started, and only then is the first byte of a packet l
 
 import importlib
 import os
-import sys
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
@@ -23,12 +22,12 @@ from daemonlogger_py.readers.streams.ending import Ending
 from daemonlogger_py.readers.streams.pipeline import Writing
 from daemonlogger_py.readers.streams.report import FAILED, FINISHED, INTERRUPTED, Counts, Report
 from daemonlogger_py.readers.streams.sinks import Sinks
+from daemonlogger_py.readers.streams.teller import Teller
 
 if TYPE_CHECKING:
     from daemonlogger_py.engine.buffer import Buffer
     from daemonlogger_py.readers.inputs.capture import Input
 
-PROGRAM = "dlctl streams"
 # Python finds none of its files after a change of the root directory or of the user.
 _IMPORTED_LATER = ("pwd", "shlex", "daemonlogger_py.engine.bpf")
 
@@ -50,37 +49,13 @@ def run(config: StreamsConfig) -> int:
         inputs.drop_privileges()
         sinks = Sinks(config, outdir_fd)
         report = _new_report(config, teller)
-        aftermath = Aftermath(config, outdir_fd, report, teller.tell, teller.detail)
+        aftermath = Aftermath(config, outdir_fd, report, teller, stopping)
         stack.callback(aftermath.close)
         running = Running(config, inputs, sinks, report, aftermath, teller)
         failures = running.read()
         if stopping.signal is not None:
             teller.tell(f"stopped by {stopping.signal.name}; what was read is complete")
     return 1 if failures else 0
-
-
-class Teller:
-    """Lines on standard error, as much as is wanted of them."""
-
-    def __init__(self, config: StreamsConfig) -> None:
-        self._silent = config.verbosity == 0
-        self._quiet = config.quiet
-        self._verbose = config.verbosity > 1
-
-    def tell(self, line: str) -> None:
-        """Say what went wrong with something."""
-        if not self._silent:
-            print(f"{PROGRAM}: {line}", file=sys.stderr, flush=True)
-
-    def warn(self, line: str) -> None:
-        """Say what the user might want to know; -q is not to hear it."""
-        if not self._quiet:
-            self.tell(line)
-
-    def detail(self, line: str) -> None:
-        """Say what only -v is to hear."""
-        if self._verbose:
-            self.tell(line)
 
 
 class Running:
@@ -211,10 +186,20 @@ def _selection(config: StreamsConfig) -> Selection:
     )
 
 
+def _import_ahead(config: StreamsConfig) -> None:
+    """Import what is imported when it is needed, while it can be found."""
+    for module in _IMPORTED_LATER:
+        importlib.import_module(module)
+    if config.http or config.md5 or config.plugin is not None:
+        from daemonlogger_py.readers.streams.post import preload
+
+        preload(config)
+
+
 def _open_outdir(config: StreamsConfig, inputs: Inputs) -> int | None:
     """A descriptor of the output directory, if anything goes there."""
-    for module in _IMPORTED_LATER if config.user is not None else ():
-        importlib.import_module(module)
+    if config.user is not None:
+        _import_ahead(config)
     if not (config.store or config.flow_pcaps or config.report):
         return None
     from daemonlogger_py.config.chroot import inside

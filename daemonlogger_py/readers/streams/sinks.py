@@ -5,10 +5,12 @@ the batches in between; what is made of closed streams is `aftermath`'s.
 """
 
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from daemonlogger_py.config.streams import Console as ConsoleConfig
 from daemonlogger_py.config.streams import StreamsConfig
+from daemonlogger_py.errors import UsageError
 from daemonlogger_py.flow.sink import Sink
 from daemonlogger_py.readers.streams import destination
 from daemonlogger_py.readers.streams.batch import Batch
@@ -131,6 +133,7 @@ class Sinks:
             return None
         from daemonlogger_py.readers.streams.packets import Unprocessed
 
+        _refuse_inputs(self._config, self._config.unprocessed)
         return Unprocessed(self._config.unprocessed, prompt=self._prompt)
 
     def _new_writers(self) -> list[Writer]:
@@ -157,6 +160,14 @@ class Sinks:
 
     def _open_files(self) -> int:
         return self._config.max_open_files or _files_allowed()
+
+
+def _refuse_inputs(config: StreamsConfig, path: str) -> None:
+    """Raise UsageError if what is to be written to is one of the files that are read."""
+    for name in (*config.files, *config.completing):
+        with suppress(OSError):
+            if name != "-" and os.path.samefile(name, path):
+                raise UsageError(f"-w {path!r}: is read as well; accepted: another file")
 
 
 def _writer_count() -> int:

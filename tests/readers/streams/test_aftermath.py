@@ -18,6 +18,15 @@ FRAMES = [
 NAMES = [f"010.000.000.001.{port:05}-010.000.000.002.00080" for port in range(1, 6)]
 
 
+class Told:
+    def __init__(self, lines):
+        self.tell = self.detail = lines.append
+
+
+class NotStopping:
+    requested = False
+
+
 class Rows:
     def __init__(self):
         self.rows = b""
@@ -40,7 +49,7 @@ def ended(tmp_path, directory_fd, told, **options):
     """(rows, aftermath) of the frames once all is done."""
     config = StreamsConfig(outdir=str(tmp_path), **options)
     rows = Rows()
-    aftermath = Aftermath(config, directory_fd, rows, told.append, told.append)
+    aftermath = Aftermath(config, directory_fd, rows, Told(told), NotStopping())
     try:
         for batch in Stored(tmp_path, FRAMES, feeds=3).batches:
             aftermath.harvest(batch)
@@ -63,7 +72,10 @@ def test_rows_are_in_the_order_of_the_packets(tmp_path, directory_fd, options):
 def test_a_command_is_run_for_each_file_and_its_failure_is_told(tmp_path, directory_fd):
     told = []
     seen = tmp_path / "seen"
-    code = f"import sys; open({str(seen)!r}, 'a').write(sys.argv[1] + '\\n'); sys.exit('00003' in sys.argv[1])"
+    code = (
+        f"import sys; open({str(seen)!r}, 'a').write(sys.argv[1] + '\\n');"
+        " sys.exit('00003' in sys.argv[1])"
+    )
     _, aftermath = ended(tmp_path, directory_fd, told, tcp_command=(sys.executable, "-c", code))
 
     assert sorted(seen.read_text().split()) == [f"{tmp_path}/{name}" for name in NAMES]
@@ -86,7 +98,7 @@ def test_a_file_that_is_gone_is_told_and_its_row_stays(tmp_path, directory_fd):
     told = []
     config = StreamsConfig(outdir=str(tmp_path), md5=True)
     rows = Rows()
-    aftermath = Aftermath(config, directory_fd, rows, told.append, lambda _: None)
+    aftermath = Aftermath(config, directory_fd, rows, Told(told), NotStopping())
     try:
         batches = Stored(tmp_path, FRAMES).batches
         (tmp_path / NAMES[1]).unlink()

@@ -198,7 +198,8 @@ def test_notes_are_limited():
     made = bodies.Extracted()
     for number in range(bodies.MOST_NOTES + 5):
         made.note(str(number))
-    assert len(made.notes) == bodies.MOST_NOTES
+    assert len(made.notes) == bodies.MOST_NOTES + 1
+    assert "left out" in made.notes[-1]
 
 
 def test_file_that_cannot_be_made_is_told(tmp_path):

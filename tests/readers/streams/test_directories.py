@@ -1,6 +1,7 @@
 """Names below the output directory: made there, and led outside by nobody."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,20 @@ def test_component_longer_than_a_name_may_be(directories: Directories) -> None:
         with pytest.raises(OSError, match="too long"):
             directories.open(name, NEW)
     write(directories, "x" * 255 + "/" + "y" * 255)
+
+
+@pytest.mark.parametrize("removed", ["a/b", "a"])
+def test_directory_that_was_removed_is_made_again(
+    directories: Directories, tmp_path: Path, removed: str
+) -> None:
+    write(directories, "a/b/c")
+    shutil.rmtree(tmp_path / "out" / removed)
+
+    write(directories, "a/b/c", b"again")
+
+    assert (tmp_path / "out/a/b/c").read_bytes() == b"again"
+    with pytest.raises(FileNotFoundError):
+        directories.open("a/b/missing", os.O_RDONLY)
 
 
 def test_as_many_directories_as_there_are(directories: Directories, tmp_path: Path) -> None:

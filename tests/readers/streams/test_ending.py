@@ -8,10 +8,15 @@ from daemonlogger_py.flow.engine import Engine
 from daemonlogger_py.readers.streams import ending
 from daemonlogger_py.readers.streams.aftermath import Aftermath
 from daemonlogger_py.readers.streams.sinks import Sinks
+from daemonlogger_py.readers.streams.teller import Teller
 from tests.flow.segments import ETHERNET, Side, records, timed
 
 CLIENT = Side()
 CONFIG = StreamsConfig(store=False, report=None)
+
+
+class NotStopping:
+    requested = False
 
 
 def lines(frames, config=CONFIG, poor_bodies=0, **engine_options):
@@ -19,7 +24,7 @@ def lines(frames, config=CONFIG, poor_bodies=0, **engine_options):
     engine = Engine(sinks.sink, **engine_options)
     engine.feed(records(timed(frames)), ETHERNET)
     engine.finish()
-    aftermath = Aftermath(config, None, None, print, print)
+    aftermath = Aftermath(config, None, None, Teller(config), NotStopping())
     aftermath.poor_bodies = poor_bodies
     told = []
     ending.Ending(config, engine, sinks, aftermath).tell(told.append)

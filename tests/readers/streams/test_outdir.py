@@ -98,6 +98,12 @@ def test_what_pieces_raise_comes_behind_what_they_gave(outdir, tmp_path):
     assert (tmp_path / "a").read_bytes() == b"kept"
 
 
+def test_short_writes_are_gone_on_with(outdir, tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "writev", lambda fd, pieces: os.write(fd, pieces[0][:3]))
+    outdir.store("a", "", [b"abcdef", b"ghi"])
+    assert (tmp_path / "a").read_bytes() == b"abcdefghi"
+
+
 def test_full_volume_is_a_storage_error(tmp_path):
     fd = os.open("/dev", os.O_RDONLY)
     outdir = OutDir(fd)

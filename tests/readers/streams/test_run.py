@@ -193,6 +193,7 @@ def test_a_linktype_that_is_not_decoded_is_told_by_file(pcap, tmp_path):
         (["-r", "in.pcap", "-T", "../%A"], b"../%A"),
         (["--nonsense"], b"--nonsense"),
         (["--ring", "missing"], b"missing"),
+        (["-c", "-w", "-", "-r", "in.pcap"], b"-w"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line_before_anything_is_made(
@@ -203,6 +204,14 @@ def test_what_is_wrong_is_said_in_one_line_before_anything_is_made(
     assert run.stderr.count(b"\n") == 1
     assert words in run.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_what_is_read_is_not_written_to(pcap, tmp_path):
+    before = pcap.read_bytes()
+    run = streams("-o", "out", "-w", "./in.pcap", "-r", pcap, cwd=tmp_path, check=2)
+
+    assert b"is read as well" in run.stderr
+    assert pcap.read_bytes() == before
 
 
 def test_silence(pcap, tmp_path):
