@@ -139,7 +139,7 @@ $(VENV)/bin/python: | build-packages
 $(BUILT): $(PROJECT) $(NATIVE) | build-packages $(VENV)/bin/python
 	@echo "Building the native engine and installing daemonlogger into $(VENV) (about a minute at first)"
 	@touch $@.new # as old as the build's beginning: what changes meanwhile is built next time
-	$(VENV)/bin/pip install --quiet --editable .
+	$(VENV)/bin/pip install --quiet --editable '.[read]'
 	@# Compiled here, as root leaves nothing behind in the tree: a start takes half the time.
 	env -u PYTHONDONTWRITEBYTECODE $(VENV)/bin/python -m compileall -q daemonlogger_py
 	@mv $@.new $@

@@ -13,7 +13,14 @@ from daemonlogger_py.readers.streams.dfxml cimport put_head, put_tail
 from daemonlogger_py.readers.streams.text cimport Text, free_text
 
 import os
-import socket
+
+cdef extern from "<arpa/inet.h>" nogil:
+    enum:
+        AF_INET
+        AF_INET6
+        INET6_ADDRSTRLEN
+    const char *inet_ntop(int family, const void *address, char *text, uint32_t size)
+
 
 cdef bint grown(void **array, uint64_t *capacity, uint64_t wanted, size_t item) noexcept nogil:
     cdef uint64_t larger = capacity[0]
@@ -191,6 +198,6 @@ cdef object fact_of(const Closed *closed, const char *prefix, bint with_gaps):
 
 
 cdef str address_of(uint8_t family, const uint8_t *address):
-    if family == 4:
-        return socket.inet_ntop(socket.AF_INET, address[:4])
-    return socket.inet_ntop(socket.AF_INET6, address[:16])
+    cdef char text[INET6_ADDRSTRLEN]
+    inet_ntop(AF_INET if family == 4 else AF_INET6, address, text, INET6_ADDRSTRLEN)
+    return text.decode()
