@@ -6,7 +6,8 @@ again once the consumer asks for the next. Their number bounds the memory, whate
 
 import threading
 from collections.abc import Callable, Iterator
-from queue import SimpleQueue
+from contextlib import suppress
+from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import NamedTuple, Self
 
@@ -17,6 +18,7 @@ from daemonlogger_py.readers.inputs.opening import Inputs
 
 BUFFERS = 4
 BUFFER_BYTES = 1 << 20
+IDLE_S = 0.2
 # A buffer that one long record made larger than this many times its size is not kept.
 _OUTGROWN = 4
 
@@ -44,6 +46,8 @@ class Pump:
     or as long as it is kept.
     `tell` gets one line about each thing that is wrong with an input, in the consumer's thread and
     between what came before and after it; `failures` counts those that make the exit status 1.
+    `idle` is called in that thread each time that nothing came for IDLE_S: on a quiet link there
+    is still something to be done about the packets that came before.
     Errors that end everything (FilterError, MemoryError) are raised by the iteration.
     """
 
@@ -52,6 +56,7 @@ class Pump:
         inputs: Inputs,
         tell: Callable[[str], None],
         *,
+        idle: Callable[[], None] | None = None,
         buffers: int = BUFFERS,
         buffer_bytes: int = BUFFER_BYTES,
         hold_ns: int = HOLD_NS,
@@ -61,6 +66,7 @@ class Pump:
         """Of `inputs.total_bytes()`, when the buffer last handed out was filled."""
         self._inputs = inputs
         self._tell = tell
+        self._idle = idle
         self._buffer_bytes = buffer_bytes
         self._hold_ns = hold_ns
         # SimpleQueue: putting never blocks, not even in a signal handler.
@@ -86,7 +92,7 @@ class Pump:
 
     def __iter__(self) -> Iterator[tuple[Buffer, Input]]:
         """Hand out what was read, until nothing comes any more; once."""
-        while not isinstance(item := self._ready.get(), _End):
+        while not isinstance(item := self._next(), _End):
             if isinstance(item, Complaint):
                 self._say(item)
                 continue
@@ -115,6 +121,13 @@ class Pump:
             self._inputs.stopping.request()
             self._empty.put(None)
         self._thread.join()
+
+    def _next(self) -> _Filled | Complaint | _End:
+        while self._idle is not None:
+            with suppress(Empty):
+                return self._ready.get(timeout=IDLE_S)
+            self._idle()
+        return self._ready.get()
 
     def _say(self, complaint: Complaint) -> None:
         self.failures += complaint.failed

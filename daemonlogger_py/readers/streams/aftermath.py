@@ -71,6 +71,13 @@ class Aftermath:
                 self._take(Finished(closed))
             else:
                 self._processor.submit(closed)
+        self.look_after()
+
+    def look_after(self) -> None:
+        """Take what was found out meanwhile, and see to what runs or waits. Raises StorageError.
+
+        `harvest` does this too; it is to be called where no batch comes for long.
+        """
         if self._processor is not None:
             for finished in self._processor.results():
                 self._take(finished)

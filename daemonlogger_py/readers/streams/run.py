@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from daemonlogger_py.config.streams import StreamsConfig
-from daemonlogger_py.errors import SourceError, StorageError
+from daemonlogger_py.errors import SourceError, StorageError, UsageError
 from daemonlogger_py.flow.engine import NEVER_NS, Engine
 from daemonlogger_py.readers.inputs.opening import Inputs, Selection
 from daemonlogger_py.readers.inputs.pump import Pump
@@ -38,6 +38,7 @@ def run(config: StreamsConfig) -> int:
     0 also after INT, TERM or HUP, which only end the reading; 1 if something could not be read to
     its end, or not be made of a stream. Raises DaemonloggerError.
     """
+    _require_modules(config)
     teller = Teller(config)
     with ExitStack() as stack:
         stopping = stack.enter_context(StopSignals())
@@ -110,7 +111,7 @@ class Running:
 
     def _read(self) -> int:
         with (
-            Pump(self._inputs, self._teller.tell) as pump,
+            Pump(self._inputs, self._teller.tell, idle=lambda: self._look_after(writing)) as pump,
             Writing(self._sinks.writers, pump.give_back) as writing,
             Progress(self._inputs.total_bytes(), wanted=self._config.progress) as progress,
         ):
@@ -151,6 +152,11 @@ class Running:
         for batch in writing.done():
             self._aftermath.harvest(batch)
 
+    def _look_after(self, writing: Writing) -> None:
+        """Tell of what is closed also while no packets come."""
+        self._harvest(writing)
+        self._aftermath.look_after()
+
     def _counts(self) -> Counts:
         counters = self._engine.counters()
         return Counts(
@@ -184,6 +190,19 @@ def _selection(config: StreamsConfig) -> Selection:
         user=config.user,
         chroot=config.chroot,
     )
+
+
+def _require_modules(config: StreamsConfig) -> None:
+    """Raise UsageError where a module of the extra `read` is needed and not there."""
+    if not config.http:
+        return
+    try:
+        importlib.import_module("httptools")
+    except ImportError:
+        raise UsageError(
+            "-e http: Python's module httptools is not installed; pip install"
+            " 'daemonlogger-py[read]' brings it"
+        ) from None
 
 
 def _import_ahead(config: StreamsConfig) -> None:

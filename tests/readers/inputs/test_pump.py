@@ -55,6 +55,27 @@ def test_complaints_come_between_what_is_before_and_after(tmp_path) -> None:
     assert seen == [a, f"{tmp_path}/gone: No such file or directory", b]
 
 
+def test_while_nothing_comes_the_consumer_is_called(tmp_path) -> None:
+    with Stopping() as stopping:
+        source, sink = os.pipe()
+        os.write(sink, capture(3))
+        selection = Selection(files=(f"/proc/self/fd/{source}",))
+        with Inputs(selection, stopping) as inputs:
+            inputs.open()
+            calls: list[int] = []
+
+            def idle() -> None:
+                calls.append(len(found))
+                if len(calls) == 3:
+                    os.close(sink)
+
+            found: list[int] = []
+            with Pump(inputs, print, idle=idle) as pump:
+                found.extend(buffer.packets for buffer, _ in pump)
+        os.close(source)
+    assert (calls, found) == ([1, 1, 1], [3])
+
+
 def test_a_record_larger_than_a_buffer(tmp_path) -> None:
     long = classic([Packet(EPOCH * NS, bytes(3_000_000))] * 3, linktype=DBUS)
     (tmp_path / "long").write_bytes(long)

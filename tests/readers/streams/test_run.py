@@ -6,12 +6,16 @@ import signal
 import struct
 import subprocess
 import sys
+import threading
 import time
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
 
+from daemonlogger_py.config.streams import StreamsConfig
+from daemonlogger_py.errors import UsageError
+from daemonlogger_py.readers.streams.run import run
 from tests.flow.segments import ACK, ETHERNET, FIN, SYN, Side, records, timed
 
 ROOT = Path(__file__).parents[3]
@@ -45,7 +49,7 @@ def pcap(tmp_path):
 
 
 def streams(*arguments, cwd, check=0, **options):
-    run = subprocess.run(
+    ran = subprocess.run(
         [*COMMAND, *map(str, arguments)],
         cwd=cwd,
         capture_output=True,
@@ -53,8 +57,8 @@ def streams(*arguments, cwd, check=0, **options):
         env=UNHARMED,
         **options,
     )
-    assert run.returncode == check, run.stderr.decode()
-    return run
+    assert ran.returncode == check, ran.stderr.decode()
+    return ran
 
 
 def report(path):
@@ -70,9 +74,9 @@ def stored(directory):
 
 
 def test_streams_and_a_report_are_stored_where_it_runs(pcap, tmp_path):
-    run = streams("-r", pcap, cwd=tmp_path)
+    ran = streams("-r", pcap, cwd=tmp_path)
 
-    assert (run.stdout, run.stderr) == (b"", b"")
+    assert (ran.stdout, ran.stderr) == (b"", b"")
     assert stored(tmp_path)[CLIENT_FILE].startswith(b"GET /")
     assert stored(tmp_path)[SERVER_FILE].endswith(b"hello")
     document = report(tmp_path / "report.xml")
@@ -93,23 +97,23 @@ def test_everything_at_once(pcap, tmp_path):
 
 
 def test_the_console_prints_packets_and_stores_nothing(pcap, tmp_path):
-    run = streams("-C", "-B", "-r", pcap, cwd=tmp_path)
+    ran = streams("-C", "-B", "-r", pcap, cwd=tmp_path)
 
-    assert run.stdout.startswith(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n\nHTTP/1.1 200")
+    assert ran.stdout.startswith(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n\nHTTP/1.1 200")
     assert stored(tmp_path) == {}
     assert not (tmp_path / "report.xml").exists()
 
 
 def test_a_console_and_a_report(pcap, tmp_path):
-    run = streams("-c", "-X", "r.xml", "-r", pcap, cwd=tmp_path)
+    ran = streams("-c", "-X", "r.xml", "-r", pcap, cwd=tmp_path)
 
-    assert run.stdout.startswith(CLIENT_FILE.encode() + b": GET")
+    assert ran.stdout.startswith(CLIENT_FILE.encode() + b": GET")
     assert [size.text for size in report(tmp_path / "r.xml").iter("filesize")] == ["27", "69"]
 
 
 def test_json_is_a_line_for_each_stream(pcap, tmp_path):
-    run = streams("--json", "-e", "md5", "-o", "out", "-r", pcap, cwd=tmp_path)
-    first, second = map(json.loads, run.stdout.splitlines())
+    ran = streams("--json", "-e", "md5", "-o", "out", "-r", pcap, cwd=tmp_path)
+    first, second = map(json.loads, ran.stdout.splitlines())
 
     assert (first["name"], first["stream_bytes"]) == (f"out/{CLIENT_FILE}", 27)
     assert second["session"] == first["session"]
@@ -140,9 +144,9 @@ def test_a_connection_that_spans_the_savefiles_of_a_ring_is_one_stream(tmp_path)
 
 def test_gaps_are_told_at_the_end_and_listed_when_asked(tmp_path):
     pcap = capture(tmp_path / "in.pcap", [CLIENT.syn(), CLIENT.sends(2, b"c")])
-    run = streams("-o", "out", "--gaps", "-r", pcap, cwd=tmp_path)
+    ran = streams("-o", "out", "--gaps", "-r", pcap, cwd=tmp_path)
 
-    assert run.stderr == b"dlctl streams: 2 bytes are missing in 1 of 1 streams\n"
+    assert ran.stderr == b"dlctl streams: 2 bytes are missing in 1 of 1 streams\n"
     (gap,) = report(tmp_path / "out" / "report.xml").iter("gap")
     assert (gap.get("file_offset"), gap.get("len")) == ("0", "2")
 
@@ -160,27 +164,27 @@ def test_packets_and_what_is_left_of_them_are_kept_apart(tmp_path):
 
 
 def test_a_missing_file_is_told_and_the_others_are_read(pcap, tmp_path):
-    run = streams("-o", "out", "-r", "missing.pcap", "-r", pcap, cwd=tmp_path, check=1)
+    ran = streams("-o", "out", "-r", "missing.pcap", "-r", pcap, cwd=tmp_path, check=1)
 
-    assert run.stderr == b"dlctl streams: missing.pcap: No such file or directory\n"
+    assert ran.stderr == b"dlctl streams: missing.pcap: No such file or directory\n"
     assert len(stored(tmp_path / "out")) == 2
 
 
 def test_a_torn_file_is_read_to_where_it_is_torn(pcap, tmp_path):
     pcap.write_bytes(pcap.read_bytes()[:-10])
-    run = streams("-o", "out", "-r", pcap, cwd=tmp_path, check=1)
+    ran = streams("-o", "out", "-r", pcap, cwd=tmp_path, check=1)
 
-    assert run.stderr.count(b"\n") == 1
-    assert b"in.pcap" in run.stderr
+    assert ran.stderr.count(b"\n") == 1
+    assert b"in.pcap" in ran.stderr
     assert stored(tmp_path / "out")[SERVER_FILE].endswith(b"hello")
     assert report(tmp_path / "out" / "report.xml").findtext("outcome") == "finished"
 
 
 def test_a_linktype_that_is_not_decoded_is_told_by_file(pcap, tmp_path):
     other = capture(tmp_path / "user.pcap", [b"frame"], linktype=147)
-    run = streams("-o", "out", "-r", other, "-r", pcap, cwd=tmp_path, check=1)
+    ran = streams("-o", "out", "-r", other, "-r", pcap, cwd=tmp_path, check=1)
 
-    assert b"user.pcap: linktype 147 is not decoded" in run.stderr
+    assert b"user.pcap: linktype 147 is not decoded" in ran.stderr
     assert len(stored(tmp_path / "out")) == 2
 
 
@@ -199,25 +203,34 @@ def test_a_linktype_that_is_not_decoded_is_told_by_file(pcap, tmp_path):
 def test_what_is_wrong_is_said_in_one_line_before_anything_is_made(
     pcap, tmp_path, arguments, words
 ):
-    run = streams("-o", "out", *arguments, cwd=tmp_path, check=2)
+    ran = streams("-o", "out", *arguments, cwd=tmp_path, check=2)
 
-    assert run.stderr.count(b"\n") == 1
-    assert words in run.stderr
+    assert ran.stderr.count(b"\n") == 1
+    assert words in ran.stderr
     assert not (tmp_path / "out").exists()
 
 
 def test_what_is_read_is_not_written_to(pcap, tmp_path):
     before = pcap.read_bytes()
-    run = streams("-o", "out", "-w", "./in.pcap", "-r", pcap, cwd=tmp_path, check=2)
+    ran = streams("-o", "out", "-w", "./in.pcap", "-r", pcap, cwd=tmp_path, check=2)
 
-    assert b"is read as well" in run.stderr
+    assert b"is read as well" in ran.stderr
     assert pcap.read_bytes() == before
 
 
-def test_silence(pcap, tmp_path):
-    run = streams("-d", "0", "-r", "missing.pcap", "-r", pcap, cwd=tmp_path, check=1)
+def test_a_module_that_is_not_installed_is_named(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "httptools", None)
+    config = StreamsConfig(http=True, outdir=str(tmp_path / "out"), files=("in.pcap",))
 
-    assert run.stderr == b""
+    with pytest.raises(UsageError, match=r"httptools is not installed.*daemonlogger-py\[read\]"):
+        run(config)
+    assert not (tmp_path / "out").exists()
+
+
+def test_silence(pcap, tmp_path):
+    ran = streams("-d", "0", "-r", "missing.pcap", "-r", pcap, cwd=tmp_path, check=1)
+
+    assert ran.stderr == b""
 
 
 def test_a_full_disk_is_told_and_the_report_is_well_formed(tmp_path):
@@ -231,16 +244,16 @@ def test_a_full_disk_is_told_and_the_report_is_well_formed(tmp_path):
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 
-    run = streams("-o", "out", "-r", pcap, cwd=tmp_path, check=1, preexec_fn=no_large_files)
+    ran = streams("-o", "out", "-r", pcap, cwd=tmp_path, check=1, preexec_fn=no_large_files)
 
-    assert run.stderr.decode() == f"dlctl: {CLIENT_FILE}: File too large\n"
+    assert ran.stderr.decode() == f"dlctl: {CLIENT_FILE}: File too large\n"
     assert stored(tmp_path / "out")[CLIENT_FILE] == b"x" * 100_000
     assert report(tmp_path / "out" / "report.xml").findtext("outcome") == "failed"
 
 
 def test_a_reader_of_the_console_that_has_enough_ends_the_run(tmp_path):
     pcap = capture(tmp_path / "in.pcap", [CLIENT.sends(at, b"x" * 60000) for at in range(200)])
-    run = subprocess.run(
+    ran = subprocess.run(
         f"{' '.join(COMMAND)} -C -r {pcap} | head -c 10",
         shell=True,
         cwd=tmp_path,
@@ -249,7 +262,35 @@ def test_a_reader_of_the_console_that_has_enough_ends_the_run(tmp_path):
         env=UNHARMED,
     )
 
-    assert (run.stdout, run.stderr) == (b"x" * 10, b"")
+    assert (ran.stdout, ran.stderr) == (b"x" * 10, b"")
+
+
+def test_what_is_closed_is_told_while_no_packets_come(tmp_path):
+    source, sink = os.pipe()
+    process = subprocess.Popen(
+        [*COMMAND, "-a", "--json", "-o", "out", "-r", "-"],
+        stdin=source,
+        stdout=subprocess.PIPE,
+        cwd=tmp_path,
+        env=UNHARMED,
+    )
+    os.close(source)
+    watchdog = threading.Timer(30, process.kill)
+    watchdog.start()
+    os.write(sink, struct.pack("=IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 262144, ETHERNET))
+    os.write(sink, records(timed(CONVERSATION)))
+    lines = [process.stdout.readline() for _ in range(2)]
+    while process.poll() is None and b"<fileobject>" not in (
+        tmp_path / "out" / "report.xml"
+    ).read_bytes():
+        time.sleep(0.02)
+    ended = process.poll()
+    os.close(sink)
+    process.communicate()
+    watchdog.cancel()
+
+    assert ended is None, "nothing was told before the input ended"
+    assert [json.loads(line)["why"] for line in lines] == ["fin", "fin"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
