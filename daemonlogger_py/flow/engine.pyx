@@ -341,9 +341,13 @@ cdef class Engine:
 
     cdef int tcp(self, Packet *packet) noexcept nogil:
         cdef int side = 0
-        cdef Flow *flow = self.table.find(packet, PROTOCOL_TCP, &side)
+        cdef Flow *flow
         cdef Stream *stream
         cdef bint opens = packet.flags & TCP_SYN or packet.payload_bytes > 0
+        # Flows grow as well: what they hold is limited also where none is added.
+        if self.keep_memory() != 0:
+            return -1
+        flow = self.table.find(packet, PROTOCOL_TCP, &side)
         if flow != NULL and packet.flags & TCP_SYN and begins_another(flow, side, packet):
             if self.close_flow(flow, CLOSED_REUSED) != 0:
                 return -1
@@ -645,18 +649,28 @@ cdef class Engine:
 
     cdef int make_room(self) noexcept nogil:
         """Keep the limits of flows and memory before another flow is added."""
-        cdef Flow *flow
-        while self.table.count >= self.max_flows or (
-            self.table.count and
+        while self.table.count >= self.max_flows:
+            if self.evict() != 0:
+                return -1
+        return self.keep_memory()
+
+    cdef int keep_memory(self) noexcept nogil:
+        while self.table.count and (
             self.table.count * sizeof(Flow) + self.range_bytes >= self.memory_bytes
         ):
-            flow = self.table.oldest_ended
-            if flow == NULL:
-                flow = self.table.oldest
-                self.counts.evicted_flows += is_open(flow)
-                if self.close_flow(flow, CLOSED_EVICTED) != 0:
-                    return -1
-            self.drop(flow)
+            if self.evict() != 0:
+                return -1
+        return 0
+
+    cdef int evict(self) noexcept nogil:
+        """Drop the flow that was idle for longest, of those that ended if there are any."""
+        cdef Flow *flow = self.table.oldest_ended
+        if flow == NULL:
+            flow = self.table.oldest
+            self.counts.evicted_flows += is_open(flow)
+            if self.close_flow(flow, CLOSED_EVICTED) != 0:
+                return -1
+        self.drop(flow)
         return 0
 
     cdef int expire(self) noexcept nogil:

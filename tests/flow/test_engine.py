@@ -308,6 +308,17 @@ def test_memory_is_a_limit_too():
     assert engine.counters().evicted_flows > 40
 
 
+def test_memory_is_a_limit_for_flows_that_grow():
+    sides = [Side(port=port) for port in range(1, 21)]
+    opened = [side.syn() for side in sides]
+    gaps = [side.sends(2 * turn + 1, b"x") for turn in range(512) for side in sides]
+    _, roomy = closed([*opened, *gaps], memory_bytes=1 << 20)
+    _, tight = closed([*opened, *gaps], memory_bytes=100_000)
+
+    assert roomy.counters().evicted_flows == 0
+    assert tight.counters().evicted_flows > 10
+
+
 def test_flows_that_ended_make_room_first():
     frames = [
         Side(port=1).syn(),

@@ -32,6 +32,7 @@ _FILTERED_LINKTYPES = (1, 101, 113, 276, 127, 105, 0)
 # Python finds none of its files after a change of the root directory or of the user.
 _IMPORTED_LATER = (
     "bz2",
+    "ctypes",
     "lzma",
     "zstandard",
     "encodings.cp437",

@@ -75,6 +75,7 @@ class Pump:
         for _ in range(buffers):
             self._empty.put(Buffer(buffer_bytes))
         self._closing = False
+        self._ended = False
         self._kept = False
         self._thread = threading.Thread(target=self._run, name="pump", daemon=True)
 
@@ -102,6 +103,7 @@ class Pump:
                 yield buffer, input_
             if not self._kept:
                 self.give_back(buffer)
+        self._ended = True
         if item.error is not None:
             raise item.error
 
@@ -117,7 +119,8 @@ class Pump:
     def close(self) -> None:
         """End the thread, also in the middle of an input; may be called twice."""
         self._closing = True
-        if self._thread.is_alive():
+        # Behind its last word the thread has nothing that could be stopped.
+        if not self._ended and self._thread.is_alive():
             self._inputs.stopping.request()
             self._empty.put(None)
         self._thread.join()

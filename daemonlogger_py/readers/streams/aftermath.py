@@ -49,7 +49,7 @@ class Aftermath:
         self._detail = teller.detail
         self._stopping = stopping
         self._prefix = destination.prefix_of(config.outdir)
-        self._processor = _new_processor(config, outdir_fd)
+        self._processor = _new_processor(config, outdir_fd, stopping)
         self._tcp_command, self._tcp_alerts = self._runners(config.tcp_command, config.tcp_alert_fd)
         self._http_command, self._http_alerts = self._runners(
             config.http_command, config.http_alert_fd
@@ -92,6 +92,9 @@ class Aftermath:
         if self._processor is not None:
             for finished in self._processor.finish():
                 self._take(finished)
+            if given_up := self._processor.given_up:
+                self._tell(f"{given_up} streams were not processed: no time was left for them")
+                self.failures += given_up
         for commands in (self._tcp_command, self._http_command):
             if commands is not None:
                 commands.finish()
@@ -153,12 +156,14 @@ class Aftermath:
         return Outlet(STANDARD_OUTPUT)
 
 
-def _new_processor(config: StreamsConfig, outdir_fd: int | None) -> "Processor | None":
+def _new_processor(
+    config: StreamsConfig, outdir_fd: int | None, stopping: Stopping
+) -> "Processor | None":
     if outdir_fd is None or not (config.md5 or config.http or config.plugin is not None):
         return None
     from daemonlogger_py.readers.streams.post import Processor
 
-    return Processor(config, outdir_fd)
+    return Processor(config, outdir_fd, stopping=lambda: stopping.requested)
 
 
 def _called(closed: ClosedStream) -> str:

@@ -15,14 +15,9 @@ cdef struct Row:  # of a .findx file
     uint64_t time_ns
     uint32_t count
 
-cdef struct Head:  # bytes that arrived before the first byte, kept until the stream is closed
-    int64_t offset
-    uint32_t count
-    uint8_t *data
-    Head *next
-
 cdef struct Kept:  # of a stream with data; a line apart, what its writer alone may touch
     OutFile file
+    int64_t base  # where in the file offset 0 is: what is in front of it has negative offsets
     uint64_t differing
     Flow *identity  # of the flow when it began: what names are made of; NULL once there is a file
 
@@ -31,7 +26,6 @@ cdef struct Kept:  # of a stream with data; a line apart, what its writer alone 
     bint begun  # there is an operation that makes the file
     uint64_t batch  # in which `operation` is
     uint64_t operation  # the last one of this stream
-    Head *heads
     Row *rows
     uint64_t row_count
     uint64_t row_capacity

@@ -63,7 +63,7 @@ class Pool:
         self._done: list[tuple[int, Any]] = []
         self._workers: list[_Worker] = []
         self._server_pid = 0
-        self._control, theirs = socket.socketpair()
+        self._control, theirs = _pair()
         try:
             self._server_pid = fork()
         except OSError as error:
@@ -134,7 +134,7 @@ class Pool:
             self._server_pid = 0
 
     def _start(self) -> _Worker:
-        link, theirs = socket.socketpair()
+        link, theirs = _pair()
         with theirs:
             socket.send_fds(self._control, [_FORK + _NUMBER.pack(0)], [theirs.fileno()])
         pid = self._answer()
@@ -209,6 +209,13 @@ class Pool:
             self._done.append((worker.tasks.popleft()[0], Failure(f"its worker process {why}")))
             self._waiting.extendleft(reversed(worker.tasks))
         self._workers.append(self._start())
+
+
+def _pair() -> tuple[socket.socket, socket.socket]:
+    try:
+        return socket.socketpair()
+    except OSError as error:
+        raise StorageError(f"no worker process can be started: {error.strerror}") from error
 
 
 def _load(worker: _Worker) -> tuple[int, int]:

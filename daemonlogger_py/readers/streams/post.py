@@ -10,6 +10,7 @@ until that closes too; the number of those, and of the results that wait behind 
 
 import time
 from collections import deque
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
@@ -21,9 +22,11 @@ from daemonlogger_py.readers.streams.post_work import Work, finished, given
 MOST_HELD = 4096  # streams that wait for their other direction
 MOST_BEHIND = 16_384  # streams submitted since the oldest of those
 MOST_WAITING = 8192  # tasks no worker has yet; beyond, `submit` waits
+END_S = 60.0  # that there is for what is left, once the run is to stop
 
 _LOOK_EVERY = 16  # tasks given without asking the workers for anything
 _REST_S = 0.002  # between looks at the workers: each result by itself would cost them time
+_NOTICE_S = 0.2  # how late a stop may be noticed
 _WEIGHT_BYTES = 16_384  # what opening and reporting cost, in bytes that could be read meanwhile
 
 
@@ -32,12 +35,19 @@ class Processor:
 
     To be made before there are threads, after privileges were dropped. `submit` streams as they
     close, take `results` now and then, and the rest from `finish`; `close` in any case.
+    `given_up` counts the streams that were left unprocessed, as there was no time.
     """
 
     def __init__(
-        self, config: StreamsConfig, outdir_fd: int, *, workers: int | None = None
+        self,
+        config: StreamsConfig,
+        outdir_fd: int,
+        *,
+        workers: int | None = None,
+        stopping: Callable[[], bool] = bool,
+        end_s: float = END_S,
     ) -> None:
-        """Start the workers.
+        """Start the workers. Once `stopping` is true they have `end_s` for what is left.
 
         Raises UsageError for a Python function that cannot be loaded, StorageError if there can be
         no processes.
@@ -50,6 +60,10 @@ class Processor:
         self._held: dict[int, int] = {}  # session -> number of submission; oldest first
         self._tasks: dict[int, tuple[int, ...]] = {}  # ticket -> numbers of its streams
         self._tickets = 0
+        self.given_up = 0
+        self._stopping = stopping
+        self._end_s = end_s
+        self._deadline: float | None = None
         self._pool: forked.Pool | None = None
         if self._wanted:
             if config.plugin is not None:
@@ -67,7 +81,10 @@ class Processor:
         self._closed.append(closed)
         pool = self._pool
         if pool is None:
-            self._found[number] = Finished(closed)
+            if self._wanted:
+                self._leave([number])
+            else:
+                self._found[number] = Finished(closed)
             return
         other = self._held.pop(closed.session, None) if self._pairs else None
         if other is not None and self._stream(other).to_server == closed.to_server:
@@ -90,13 +107,11 @@ class Processor:
 
     def finish(self) -> list[Finished]:
         """Do all that is left, and return what `results` has not returned yet."""
-        if self._pool is not None:
-            for number in self._held.values():
-                self._begin(self._pool, number)
-            self._held.clear()
-            while self._pool.busy:
-                self._take(self._pool, None)
-                time.sleep(_REST_S)
+        while self._held and self._pool is not None:
+            self._begin(self._pool, self._held.pop(next(iter(self._held))))
+        while self._pool is not None and self._pool.busy:
+            self._wait(self._pool)
+            time.sleep(_REST_S)
         self.close()
         return self._in_order()
 
@@ -122,6 +137,9 @@ class Processor:
             for number, stream in zip(numbers, streams, strict=True):
                 self._found[number] = Finished(stream)
             return
+        if self._pool is None:
+            self._leave(numbers)
+            return
         ticket = self._tickets
         self._tickets += 1
         self._tasks[ticket] = numbers
@@ -129,8 +147,33 @@ class Processor:
         pool.give(ticket, [given(stream) for stream in streams], weight)
         if pool.waiting % _LOOK_EVERY == 0:
             self._take(pool, 0.0)
-        while pool.waiting > MOST_WAITING:
-            self._take(pool, None)
+        while pool.waiting > MOST_WAITING and self._pool is not None:
+            self._wait(pool)
+
+    def _wait(self, pool: forked.Pool) -> None:
+        """Take something that is done; give all of it up if there is no time left."""
+        self._take(pool, _NOTICE_S)
+        if self._stopping():
+            now = time.monotonic()
+            if self._deadline is None:
+                self._deadline = now + self._end_s
+            elif now >= self._deadline:
+                self._give_up(pool)
+
+    def _give_up(self, pool: forked.Pool) -> None:
+        pool.close()
+        self._pool = None
+        numbers = {number for streams in self._tasks.values() for number in streams}
+        numbers.update(self._held.values())
+        self._tasks.clear()
+        self._held.clear()
+        self._leave(numbers)
+
+    def _leave(self, numbers: Iterable[int]) -> None:
+        for number in numbers:
+            stream = self._stream(number)
+            self.given_up += stream.name is not None
+            self._found[number] = Finished(stream)
 
     def _take(self, pool: forked.Pool, timeout_s: float | None) -> None:
         for ticket, result in pool.take(timeout_s):

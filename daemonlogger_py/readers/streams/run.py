@@ -29,7 +29,19 @@ if TYPE_CHECKING:
     from daemonlogger_py.readers.inputs.capture import Input
 
 # Python finds none of its files after a change of the root directory or of the user.
-_IMPORTED_LATER = ("pwd", "shlex", "daemonlogger_py.engine.bpf")
+_IMPORTED_LATER = (
+    "pwd",
+    "resource",
+    "shlex",
+    "daemonlogger_py.engine.bpf",
+    "daemonlogger_py.readers.streams.commands",
+    "daemonlogger_py.readers.streams.console",
+    "daemonlogger_py.readers.streams.lines",
+    "daemonlogger_py.readers.streams.outlet",
+    "daemonlogger_py.readers.streams.packets",
+    "daemonlogger_py.readers.streams.printing",
+    "daemonlogger_py.readers.streams.several",
+)
 
 
 def run(config: StreamsConfig) -> int:
@@ -39,6 +51,7 @@ def run(config: StreamsConfig) -> int:
     its end, or not be made of a stream. Raises DaemonloggerError.
     """
     _require_modules(config)
+    _require_descriptors(config)
     teller = Teller(config)
     with ExitStack() as stack:
         stopping = stack.enter_context(StopSignals())
@@ -203,6 +216,21 @@ def _require_modules(config: StreamsConfig) -> None:
             "-e http: Python's module httptools is not installed; pip install"
             " 'daemonlogger-py[read]' brings it"
         ) from None
+
+
+def _require_descriptors(config: StreamsConfig) -> None:
+    """Raise UsageError unless those to be told of files are open.
+
+    To be asked before anything is opened here: that would get the number, and be written to.
+    """
+    for name, fd in (("tcp", config.tcp_alert_fd), ("http", config.http_alert_fd)):
+        try:
+            if fd is not None:
+                os.fstat(fd)
+        except OSError:
+            raise UsageError(
+                f"-S {name}_alert_fd={fd}: is not open; accepted: an open descriptor"
+            ) from None
 
 
 def _import_ahead(config: StreamsConfig) -> None:

@@ -133,7 +133,7 @@ class Sinks:
             return None
         from daemonlogger_py.readers.streams.packets import Unprocessed
 
-        _refuse_inputs(self._config, self._config.unprocessed)
+        refuse_inputs(self._config, "-w", self._config.unprocessed)
         return Unprocessed(self._config.unprocessed, prompt=self._prompt)
 
     def _new_writers(self) -> list[Writer]:
@@ -162,12 +162,12 @@ class Sinks:
         return self._config.max_open_files or _files_allowed()
 
 
-def _refuse_inputs(config: StreamsConfig, path: str) -> None:
+def refuse_inputs(config: StreamsConfig, option: str, path: str) -> None:
     """Raise UsageError if what is to be written to is one of the files that are read."""
     for name in (*config.files, *config.completing):
         with suppress(OSError):
             if name != "-" and os.path.samefile(name, path):
-                raise UsageError(f"-w {path!r}: is read as well; accepted: another file")
+                raise UsageError(f"{option} {path!r}: is read as well; accepted: another file")
 
 
 def _writer_count() -> int:

@@ -21,7 +21,6 @@ from daemonlogger_py.readers.streams.batch cimport (
     COMPARE,
     WRITE,
     Batch,
-    Head,
     Kept,
     Operation,
     Row,
@@ -106,8 +105,6 @@ cdef class Store(Sink):
         kept = self.kept_of(flow, side)
         if kept == NULL or (self.findx and not self.note(kept, offset, count, packet)):
             return -1
-        if offset < 0:
-            return self.keep_head(kept, offset, data, count)
         count = self.clipped(offset, count)
         if kept.batch == self.batch_number:
             last = self.batch.operations + kept.operation
@@ -123,24 +120,17 @@ cdef class Store(Sink):
         const Packet *packet,
     ) noexcept nogil:
         cdef Kept *kept = <Kept *>flow.streams[side].kept
-        cdef uint32_t before
         if kept == NULL or not self.store:
             return 0
-        if offset < 0:
-            before = <uint32_t>min(<int64_t>count, -offset)
-            self.compare_head(kept, offset, data, before)
-            offset += before
-            data += before
-            count -= before
-            if count == 0:
-                return 0
         count = self.clipped(offset, count)
         return self.begin(kept, COMPARE, offset, data, count, packet) if count else 0
 
     cdef uint32_t clipped(self, int64_t offset, uint32_t count) noexcept nogil:
         if offset >= self.max_bytes:
             return 0
-        return <uint32_t>min(<int64_t>count, self.max_bytes - offset)
+        if offset + count > self.max_bytes:
+            return <uint32_t>(self.max_bytes - offset)
+        return count
 
     cdef int begin(
         self, Kept *kept, int task, int64_t offset, const uint8_t *data, uint32_t count,
@@ -177,40 +167,6 @@ cdef class Store(Sink):
         row.count = count
         kept.row_count += 1
         return True
-
-    cdef int keep_head(
-        self, Kept *kept, int64_t offset, const uint8_t *data, uint32_t count
-    ) noexcept nogil:
-        cdef Head *head = <Head *>malloc(sizeof(Head))
-        if head == NULL:
-            return -1
-        head.data = <uint8_t *>malloc(count)
-        if head.data == NULL:
-            free(head)
-            return -1
-        memcpy(head.data, data, count)
-        head.offset = offset
-        head.count = count
-        head.next = kept.heads
-        kept.heads = head
-        return 0
-
-    cdef void compare_head(
-        self, Kept *kept, int64_t offset, const uint8_t *data, uint32_t count
-    ) noexcept nogil:
-        cdef Head *head = kept.heads
-        cdef int64_t begin
-        cdef int64_t end
-        while head != NULL:
-            begin = max(head.offset, offset)
-            end = min(head.offset + head.count, offset + count)
-            while begin < end:
-                if head.data[begin - head.offset] != data[begin - offset]:
-                    kept.differing += 1
-                    if self.last_wins:
-                        head.data[begin - head.offset] = data[begin - offset]
-                begin += 1
-            head = head.next
 
     cdef int closed(self, Flow *flow, int side) noexcept nogil:
         cdef Stream *stream = &flow.streams[side]

@@ -4,7 +4,7 @@ One `Writer` to a thread. It alone touches the files of the streams that are its
 is locked; the order of the batches is the order of the packets.
 """
 cimport cython
-from libc.errno cimport EINTR, EIO, ENOMEM, errno
+from libc.errno cimport EINTR, EINVAL, EIO, ENOMEM, ENXIO, errno
 from libc.stdint cimport INT64_MAX, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc, qsort
 from libc.string cimport memcmp, memset, strdup
@@ -14,10 +14,10 @@ from daemonlogger_py.readers.streams.batch cimport (
     COMPARE,
     WRITE,
     Batch,
-    Head,
     Kept,
     Operation,
     Row,
+    grown,
 )
 from daemonlogger_py.readers.streams.closed cimport Closed
 from daemonlogger_py.readers.streams.files cimport Files
@@ -26,6 +26,12 @@ from daemonlogger_py.readers.streams.text cimport Text, free_text, put_char, put
 import os
 
 from daemonlogger_py.errors import StorageError
+
+cdef extern from "<fcntl.h>" nogil:
+    enum:
+        FALLOC_FL_KEEP_SIZE
+        FALLOC_FL_PUNCH_HOLE
+    int fallocate(int fd, int mode, int64_t offset, int64_t count)
 
 cdef extern from "<sys/uio.h>" nogil:
     struct iovec:
@@ -40,12 +46,15 @@ cdef extern from "<unistd.h>" nogil:
     int ftruncate(int fd, int64_t size)
     int64_t lseek(int fd, int64_t offset, int whence)
     enum:
+        SEEK_DATA
         SEEK_END
+        SEEK_HOLE
 
 cdef enum:
     MOST_PIECES = 1024  # of one write: Linux's IOV_MAX
     COMPARED_BYTES = 65536
-    SHIFTED_BYTES = 1048576
+    MOVED_BYTES = 1048576
+    LEAST_ROOM_BYTES = 65536  # made in front at a time
 
 
 @cython.final
@@ -136,6 +145,11 @@ cdef class Writer:
         cdef int fd = self.opened_file(operation.kept)
         if fd < 0:
             return self.files.failed_errno
+        if offset + operation.kept.base < 0:
+            outcome = make_room(fd, operation.kept, offset)
+            if outcome != 0:
+                return outcome
+        offset += operation.kept.base
         while at:
             count = 0
             bytes_in_vector = 0
@@ -153,7 +167,7 @@ cdef class Writer:
 
     cdef int compare(self, Batch batch, Operation *operation) noexcept nogil:
         cdef uint8_t stored[COMPARED_BYTES]
-        cdef int64_t offset = operation.offset
+        cdef int64_t offset = operation.offset + operation.kept.base
         cdef uint32_t at = operation.first
         cdef const uint8_t *data
         cdef uint32_t left, part, i
@@ -192,8 +206,8 @@ cdef class Writer:
         cdef int outcome = 0
         cdef uint64_t first_ns = 0
         if kept.identity == NULL:
-            if kept.heads != NULL:
-                outcome = self.insert_heads(kept, operation.offset)
+            if operation.offset < 0:
+                outcome = self.begin_at(kept, operation.offset)
             if outcome == 0 and self.findx:
                 outcome = self.write_rows(kept, closed, operation.offset)
             if closed != NULL:
@@ -207,17 +221,13 @@ cdef class Writer:
             operation.kept = NULL
         return outcome
 
-    cdef int insert_heads(self, Kept *kept, int64_t begin) noexcept nogil:
-        """Move the file's bytes up, and put in front what arrived late."""
-        cdef Head *head = kept.heads
+    cdef int begin_at(self, Kept *kept, int64_t begin) noexcept nogil:
+        """Have the file begin with the offset `begin`, which is negative."""
         cdef int fd = self.files.reach(&kept.file)
         cdef int outcome
         if fd < 0:
             return self.files.failed_errno
-        outcome = shift(fd, -begin)
-        while head != NULL and outcome == 0:
-            outcome = write_all(fd, head.data, head.count, head.offset - begin)
-            head = head.next
+        outcome = move(fd, -begin - kept.base)
         if outcome == 0 and self.max_bytes != INT64_MAX and file_size(fd) > self.max_bytes:
             outcome = errno if ftruncate(fd, self.max_bytes) != 0 else 0
         return outcome
@@ -288,13 +298,6 @@ cdef void put_gap(Text *text, const Range *gap) noexcept nogil:
 
 
 cdef void free_kept(Kept *kept) noexcept nogil:
-    cdef Head *head = kept.heads
-    cdef Head *following
-    while head != NULL:
-        following = head.next
-        free(head.data)
-        free(head)
-        head = following
     free(kept.identity)
     free(kept.rows)
     free(kept)
@@ -329,38 +332,102 @@ cdef int write_all(int fd, const uint8_t *data, size_t count, int64_t offset) no
     return write_vector(fd, &vector, 1, offset, count)
 
 
-cdef int shift(int fd, int64_t by) noexcept nogil:
-    """Move all bytes of a file up; what is in front of them then reads as zeros."""
-    cdef int64_t left = file_size(fd)
-    cdef int64_t part
-    cdef int outcome = 0
-    cdef uint8_t *block = <uint8_t *>malloc(SHIFTED_BYTES)
-    if block == NULL:
-        return ENOMEM
-    while left > 0 and outcome == 0:
-        part = min(left, <int64_t>SHIFTED_BYTES)
-        left -= part
-        if pread(fd, block, part, left) != part:
-            outcome = errno if errno else EIO
-        else:
-            outcome = write_all(fd, block, part, left + by)
+cdef int make_room(int fd, Kept *kept, int64_t offset) noexcept nogil:
+    """Move a file's bytes up so that `offset`, which is negative, has a place in it.
+
+    At least as much room is made as the file is long: however many bytes come one in front of the
+    other, each is moved a few times only.
+    """
+    cdef int64_t by = max(-offset - kept.base, max(file_size(fd), <int64_t>LEAST_ROOM_BYTES))
+    cdef int outcome = move(fd, by)
     if outcome == 0:
-        outcome = zeros(fd, by, block)
+        kept.base += by
+    return outcome
+
+
+cdef int move(int fd, int64_t by) noexcept nogil:
+    """Move all bytes of a file up, or down where `by` is negative; holes stay holes.
+
+    A stream of a few packets can be terabytes long: only what was written is touched.
+    """
+    cdef int64_t size = file_size(fd)
+    cdef Range *extents = NULL
+    cdef uint64_t count = 0
+    cdef uint64_t turn
+    cdef int outcome
+    cdef uint8_t *block
+    if by == 0 or size <= 0:
+        return 0
+    block = <uint8_t *>malloc(MOVED_BYTES)
+    outcome = ENOMEM if block == NULL else written_extents(fd, size, &extents, &count)
+    for turn in range(count):
+        if outcome == 0:
+            outcome = move_extent(
+                fd, extents + (count - 1 - turn if by > 0 else turn), by, block
+            )
+    if outcome == 0 and by < 0 and ftruncate(fd, max(size + by, <int64_t>0)) != 0:
+        outcome = errno
+    free(extents)
     free(block)
     return outcome
 
 
-cdef int zeros(int fd, int64_t count, uint8_t *block) noexcept nogil:
-    """Zero the first `count` bytes of a file; `block` is of SHIFTED_BYTES."""
-    cdef int64_t offset = 0
+cdef int written_extents(int fd, int64_t size, Range **extents, uint64_t *count) noexcept nogil:
+    """What of a file is not a hole, ascending; the caller frees it."""
+    cdef uint64_t capacity = 0
+    cdef int64_t begin
+    cdef int64_t end = 0
+    while end < size:
+        begin = lseek(fd, end, SEEK_DATA)
+        if begin < 0:
+            if errno == ENXIO:
+                return 0
+            if errno != EINVAL:
+                return errno
+            begin = end  # this file system knows no holes
+            end = size
+        else:
+            end = lseek(fd, begin, SEEK_HOLE)
+            if end < 0:
+                return errno
+        if not grown(<void **>extents, &capacity, count[0] + 1, sizeof(Range)):
+            return ENOMEM
+        extents[0][count[0]].begin = begin
+        extents[0][count[0]].end = end
+        count[0] += 1
+    return 0
+
+
+cdef int move_extent(int fd, const Range *extent, int64_t by, uint8_t *block) noexcept nogil:
+    """Move bytes within a file, and zero what they leave; `block` is of MOVED_BYTES."""
+    # Extents are of whole blocks: what would come before the file's first byte was never written.
+    cdef int64_t begin = max(extent.begin, -by)
+    cdef int64_t left = extent.end - begin
     cdef int64_t part
+    cdef int64_t at
+    cdef ssize_t got
     cdef int outcome = 0
-    memset(block, 0, SHIFTED_BYTES)
-    while offset < count and outcome == 0:
-        part = min(count - offset, <int64_t>SHIFTED_BYTES)
-        outcome = write_all(fd, block, part, offset)
-        offset += part
+    while left > 0 and outcome == 0:
+        part = min(left, <int64_t>MOVED_BYTES)
+        left -= part
+        at = begin + left if by > 0 else extent.end - left - part
+        got = pread(fd, block, part, at)
+        if got != part:
+            return errno if got < 0 else EIO
+        outcome = write_all(fd, block, part, at + by)
+        if outcome == 0 and by > 0:
+            outcome = zero(fd, at, min(part, by), block)
+        elif outcome == 0:
+            outcome = zero(fd, at + max(<int64_t>0, part + by), min(part, -by), block)
     return outcome
+
+
+cdef int zero(int fd, int64_t offset, int64_t count, uint8_t *block) noexcept nogil:
+    """Zero up to MOVED_BYTES of a file, of which `block` has room for as many."""
+    if fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, count) == 0:
+        return 0
+    memset(block, 0, count)
+    return write_all(fd, block, count, offset)
 
 
 cdef int64_t file_size(int fd) noexcept nogil:

@@ -105,7 +105,7 @@ def test_the_order_of_elements_is_that_of_tcpflow(tmp_path) -> None:
         "rusage",
     ]  # fmt: skip
     assert [child.tag.rpartition("}")[2] for child in root] == [*tcpflow, "outcome"]
-    assert [child.tag for child in root.find("rusage") or ()] == [
+    assert [child.tag for child in root.iterfind("rusage/*")] == [
         "utime", "stime", "maxrss", "minflt", "majflt", "nswap", "inblock", "oublock", "clocktime",
     ]  # fmt: skip
 
@@ -116,7 +116,7 @@ def test_where_it_comes_from(tmp_path) -> None:
     creator = read(path).find("creator")
     assert creator is not None
     assert creator.findtext("version") == daemonlogger_py.__version__
-    environment = {child.tag: child.text for child in creator.find("execution_environment") or ()}
+    environment = {child.tag: child.text for child in creator.iterfind("execution_environment/*")}
     assert environment["command_line"] == "dlctl streams -o 'a b' 'tcp & '\"'\"'x'\"'\"'\\x1b'"
     assert environment["uid"] == str(os.getuid())
     assert environment["host"] == os.uname().nodename

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
+import daemonlogger_py
 from daemonlogger_py.config.streams import StreamsConfig
 from daemonlogger_py.errors import UsageError
 from daemonlogger_py.readers.streams.run import run
 from tests.flow.segments import ACK, ETHERNET, FIN, SYN, Side, records, timed
 
-ROOT = Path(__file__).parents[3]
 CLIENT = Side()
 SERVER = CLIENT.peer()
 CLIENT_FILE = "010.000.000.001.40000-010.000.000.002.00080"
@@ -33,7 +33,8 @@ CONVERSATION = [
     CLIENT.fin(27),
     SERVER.sends(69, b"", FIN | ACK),
 ]
-UNHARMED = dict(os.environ, PYTHONPATH=str(ROOT), PYTHONDONTWRITEBYTECODE="1")
+TESTED = Path(daemonlogger_py.__file__).parent.parent
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(TESTED)}
 COMMAND = (sys.executable, "-m", "daemonlogger_py.cli.dlctl", "streams")
 
 
@@ -54,7 +55,7 @@ def streams(*arguments, cwd, check=0, **options):
         cwd=cwd,
         capture_output=True,
         timeout=60,
-        env=UNHARMED,
+        env=ENVIRONMENT,
         **options,
     )
     assert ran.returncode == check, ran.stderr.decode()
@@ -227,6 +228,53 @@ def test_a_module_that_is_not_installed_is_named(monkeypatch, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("name", ["tcp", "http"])
+def test_a_descriptor_that_is_not_open_is_refused_before_a_file_gets_its_number(
+    pcap, tmp_path, name
+):
+    for number in range(3, 20):
+        ran = streams(
+            "-a", "-o", "out", "-S", f"{name}_alert_fd={number}", "-r", pcap, cwd=tmp_path, check=2
+        )
+        assert ran.stderr.startswith(f"dlctl: -S {name}_alert_fd={number}: is not open".encode())
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can change the root directory")
+@pytest.mark.parametrize(
+    ("options", "printed"),
+    [
+        (["-c", "-w", "/w.pcap"], CLIENT_FILE.encode()),
+        (["-K", "-w", "/w.pcap"], b""),
+        (["-a", "-I", "--json", "-S", "tcp_cmd=/none"], b'{"name": "'),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_in_another_root_directory_python_finds_all_that_a_run_needs(
+    pcap, tmp_path, options, printed
+):
+    jail = tmp_path / "jail"
+    jail.mkdir()
+    os.chown(jail, 65534, 65534)
+    ran = streams(
+        "-U",
+        "65534",
+        "-z",
+        jail,
+        "-o",
+        "/out",
+        *options,
+        "-r",
+        pcap,
+        cwd=tmp_path,
+        check=1 if "--json" in options else 0,
+    )
+
+    assert ran.stdout.startswith(printed)
+    assert b"Traceback" not in ran.stderr
+    assert b"No module" not in ran.stderr
+
+
 def test_silence(pcap, tmp_path):
     ran = streams("-d", "0", "-r", "missing.pcap", "-r", pcap, cwd=tmp_path, check=1)
 
@@ -259,7 +307,7 @@ def test_a_reader_of_the_console_that_has_enough_ends_the_run(tmp_path):
         cwd=tmp_path,
         capture_output=True,
         timeout=60,
-        env=UNHARMED,
+        env=ENVIRONMENT,
     )
 
     assert (ran.stdout, ran.stderr) == (b"x" * 10, b"")
@@ -272,7 +320,7 @@ def test_what_is_closed_is_told_while_no_packets_come(tmp_path):
         stdin=source,
         stdout=subprocess.PIPE,
         cwd=tmp_path,
-        env=UNHARMED,
+        env=ENVIRONMENT,
     )
     os.close(source)
     watchdog = threading.Timer(30, process.kill)
@@ -280,9 +328,10 @@ def test_what_is_closed_is_told_while_no_packets_come(tmp_path):
     os.write(sink, struct.pack("=IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 262144, ETHERNET))
     os.write(sink, records(timed(CONVERSATION)))
     lines = [process.stdout.readline() for _ in range(2)]
-    while process.poll() is None and b"<fileobject>" not in (
-        tmp_path / "out" / "report.xml"
-    ).read_bytes():
+    while (
+        process.poll() is None
+        and b"<fileobject>" not in (tmp_path / "out" / "report.xml").read_bytes()
+    ):
         time.sleep(0.02)
     ended = process.poll()
     os.close(sink)
@@ -301,7 +350,7 @@ def test_a_signal_ends_the_reading_and_all_that_was_read_is_written(tmp_path, nu
         stdin=source,
         stderr=subprocess.PIPE,
         cwd=tmp_path,
-        env=UNHARMED,
+        env=ENVIRONMENT,
     )
     os.close(source)
     os.write(sink, struct.pack("=IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 262144, ETHERNET))

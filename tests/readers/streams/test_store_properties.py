@@ -141,7 +141,8 @@ def test_without_a_syn_the_file_begins_with_the_first_byte_there_is(
     data: bytes, side: Side, drawn: st.DataObject
 ) -> None:
     # A FIN would end a stream whose beginning is not known before all of it came.
-    segments = [replace(one, fin=False) for one in drawn.draw(arrivals(data, lossy=True))]
+    drawn_segments = drawn.draw(arrivals(data, lossy=True))
+    segments = [replace(one, fin=False) for one in drawn_segments if one.data]
     found = stored([[frame(side, one) for one in segments]])
 
     there = covered(segments)
@@ -149,7 +150,6 @@ def test_without_a_syn_the_file_begins_with_the_first_byte_there_is(
         return
     begin, end = min(there), max(there) + 1
     assert found.content == bytes(data[at] if at in there else 0 for at in range(begin, end))
-    segments = [one for one in segments if one.data]
     assert found.gaps == [(at - begin, count) for at, count in missing(segments, begin)]
 
 
