@@ -69,7 +69,7 @@ contracts: $(TEST)
 	$(VENV)/bin/lint-imports
 
 unit: $(TEST) ## the tests that need no root, on the Python of .venv
-	$(VENV)/bin/pytest -m "not lab"
+	$(VENV)/bin/pytest -m "not lab" -n auto
 
 lab: $(TEST) | root test-packages ## real packets in network namespaces; needs root
 	@mkdir -p .pytest_cache
@@ -84,7 +84,7 @@ pythons: $(TEST) ## the unit tests on each other supported Python found here
 
 # Safe path: no test, nor a command that a test starts, may import this tree in place of what is installed.
 unit-3.%: $(VENV)-3.%/.installed
-	PYTHONSAFEPATH=1 $(VENV)-3.$*/bin/pytest -m "not lab" -p no:cacheprovider
+	PYTHONSAFEPATH=1 $(VENV)-3.$*/bin/pytest -m "not lab" -n auto -p no:cacheprovider
 
 fuzz: $(TEST) | fuzz-packages ## fuzz what reads savefiles under AddressSanitizer, FUZZ_SECONDS long
 	PYTHON=$(VENV)/bin/python tests/fuzz/run $(FUZZ_SECONDS)
