@@ -3,14 +3,12 @@
 `post` takes ClosedStream and gives Finished; nothing here does anything.
 """
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from daemonlogger_py.protocols.gaps import Gap
 
 
-@dataclass(frozen=True, slots=True)
-class ClosedStream:
+class ClosedStream(NamedTuple):
     """A stream that is closed, whose file (if it has one) is complete and closed too."""
 
     number: int

@@ -7,6 +7,7 @@ as bytes, from dfxml.pyx; `finished_row` adds to one what post-processing found 
 """
 
 import os
+import re
 import resource
 import stat
 import sys
@@ -22,6 +23,8 @@ from daemonlogger_py.errors import StorageError
 from daemonlogger_py.readers.streams import dfxml
 from daemonlogger_py.readers.streams.facts import Body, Finished, PluginResult
 
+# Nothing to escape, as nearly all names and digests are.
+_PLAIN = re.compile(r"[\w.:/+ -]*", re.ASCII).fullmatch
 NAMESPACE = "http://afflib.org/tcpflow/"
 ROW_END = b"    </fileobject>\n"
 # Asked at once: once the root directory was changed, nobody finds the file.
@@ -354,6 +357,8 @@ def _seconds(span_ns: int) -> str:
 
 def _text(text: str) -> str:
     """`text` as an element or an attribute may hold it; bytes of a name are what they were."""
+    if _PLAIN(text):
+        return text
     try:
         data = text.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:  # other surrogates, as a plug-in may return
