@@ -44,8 +44,9 @@ result alone.
 
 NAMES_NOTE = """\
 A name that is taken, also by an earlier run, is counted on: c1, c2 and so on are appended where
-%C%c stands, or at the end. No file is ever written over, save for the report, and none is made
-outside the output directory. A slash in the template begins a directory.
+%C%c stands, or at the end. Nothing is made outside the output directory, and no stream, capture or
+body is ever written over; report.xml and NAME.findx replace what has their name. A slash in the
+template begins a directory.
 """
 
 FILES = (

@@ -58,6 +58,9 @@ from daemonlogger_py.flow.oddities import Oddity
 NEVER_NS = (1 << 63) - 1
 
 cdef enum:
+    NEVER = 0x7FFFFFFFFFFFFFFF
+
+cdef enum:
     PROTOCOL_TCP = 6
     MOST_RANGES = 131072  # of one stream
     NEARBY_BYTES = 1048576  # how far a SYN may lie from bytes seen before it, to be of their flow
@@ -79,9 +82,13 @@ class Counters(NamedTuple):
     flows: int  # in the table now
     evicted_flows: int  # closed early for a limit in flows or memory
     idle_flows: int  # closed early for the idle time
-    split_streams: int  # closed early for having too many gaps; another stream goes on
+    split_streams: int  # closed early for too many gaps or too long; another stream goes on
     before_syn_bytes: int  # before the first byte of a stream whose SYN was seen: not delivered
     late_bytes: int  # received again after the stream was closed: not delivered
+
+
+# From its first byte to its last: file systems hold no more than 16 TiB, and jumps cost nothing.
+cdef int64_t MOST_STREAM_BYTES = 1 << 42
 
 
 cdef struct Counts:
@@ -97,7 +104,7 @@ cdef struct Counts:
     uint64_t most_open_streams
     uint64_t evicted_flows
     uint64_t idle_flows
-    uint64_t split_streams  # closed for having too many gaps
+    uint64_t split_streams  # closed for having too many gaps, or being too long
     uint64_t before_syn_bytes
     uint64_t late_bytes  # received again after the stream was closed
 
@@ -145,7 +152,11 @@ cdef class Engine:
     cdef uint64_t until_ns
     cdef int64_t shift_ns
     cdef uint64_t now_ns  # of capture: the latest time of a packet
+    cdef uint64_t before_ns  # when the stream at hand had its last packet before this one
     cdef uint64_t sessions
+    cdef Entry *entries  # what is to be closed at the end, and how far that is
+    cdef uint64_t entry_count
+    cdef uint64_t entry_at
     cdef bint finished
 
     def __init__(
@@ -178,6 +189,9 @@ cdef class Engine:
         self.until_ns = until_ns
         self.shift_ns = shift_ns
 
+    def __dealloc__(self):
+        free(self.entries)
+
     def feed(
         self,
         const uint8_t[::1] records not None,
@@ -195,6 +209,8 @@ cdef class Engine:
         cdef int outcome
         cdef size_t size = records.shape[0]
         cdef const uint8_t *data = &records[0] if size else NULL
+        if self.entries != NULL:
+            raise ValueError("what is finished takes no more packets")
         if not decodable(linktype):
             raise SourceError(f"linktype {linktype & 0xFFFF} is not decoded")
         self.only_known = only_known
@@ -205,16 +221,21 @@ cdef class Engine:
         if outcome:
             raise self.sink.failure()
 
-    def finish(self):
-        """Close every stream, in the order of their first packets. May be called twice."""
+    def finish(self, most=None):
+        """Close every stream, or at most so many, in the order of their first packets.
+
+        Whether all are closed: then it may be called again, and does nothing.
+        """
         cdef int outcome
+        cdef uint64_t limit = NEVER if most is None else most
         if self.finished:
-            return
-        self.finished = True
+            return True
         with nogil:
-            outcome = self.close_all()
+            outcome = self.close_some(limit)
         if outcome:
+            self.finished = True
             raise self.sink.failure()
+        return self.finished
 
     def counters(self):
         """What became of the packets until now."""
@@ -383,6 +404,7 @@ cdef class Engine:
         stream.packets += 1
         stream.length_bytes += packet.origlen
         stream.captured_bytes += packet.caplen
+        self.before_ns = stream.last_ns
         stream.last_ns = packet.time_ns
         if stream.closed:
             return 0
@@ -465,6 +487,7 @@ cdef class Engine:
         cdef const uint8_t *data = packet.payload
         cdef int64_t jump = begin - stream.expected
         cdef bint received = False
+        cdef bint too_early
         if packet.payload_bytes == 1 and jump == -1:
             piece_end(stream, begin, begin + 1, &received)
             if received or (stream.syn and begin < 0):
@@ -472,21 +495,26 @@ cdef class Engine:
         if jump > self.skip_bytes or -jump > self.skip_bytes:
             if self.begin_again(flow, side, packet, CLOSED_SKIPPED) != 0:
                 return -1
-            begin = 0
+            begin = jump = 0
             end = packet.payload_captured
-        elif stream.range_count >= MOST_RANGES:
+        elif (
+            stream.range_count >= MOST_RANGES
+            or begin - stream.received_begin >= MOST_STREAM_BYTES
+            or received_until(stream) - begin >= MOST_STREAM_BYTES
+        ):
             self.counts.split_streams += 1
             if self.begin_again(flow, side, packet, CLOSED_EVICTED) != 0:
                 return -1
-            begin = 0
+            begin = jump = 0
             end = packet.payload_captured
-        elif jump < 0:
+        # Before the first byte there is.
+        too_early = stream.syn and begin < min(<int64_t>0, stream.received_begin)
+        if jump < 0 and not too_early:
             stream.out_of_order += 1
         stream.expected = begin + packet.payload_bytes
         stream.end = max(stream.end, stream.expected)
         stream.cut_bytes += packet.payload_bytes - packet.payload_captured
-        if stream.syn and begin < min(<int64_t>0, stream.received_begin):
-            # Before the first byte there is.
+        if too_early:
             stream.violations += 1
             self.counts.before_syn_bytes += min(end, <int64_t>0) - begin
             if self.sink.event(flow, side, EVENT_VIOLATION, begin, -begin, packet) != 0:
@@ -590,6 +618,11 @@ cdef class Engine:
     ) noexcept nogil:
         """Close a stream and go on with another that begins with this packet's payload."""
         cdef Stream *stream = &flow.streams[side]
+        # The packet was counted for the stream that it turns out not to be of.
+        stream.packets -= 1
+        stream.length_bytes -= packet.origlen
+        stream.captured_bytes -= packet.caplen
+        stream.last_ns = self.before_ns
         if self.close_stream(flow, side, why) != 0:
             return -1
         self.reset(flow, side)
@@ -689,17 +722,29 @@ cdef class Engine:
             flow = self.table.oldest
         return 0
 
-    cdef int close_all(self) noexcept nogil:
+    cdef int close_some(self, uint64_t most) noexcept nogil:
+        cdef Entry *entry
+        cdef uint64_t until
+        if self.entries == NULL and self.list_open() != 0:
+            return -1
+        until = self.entry_at + min(most, self.entry_count - self.entry_at)
+        while self.entry_at < until:
+            entry = &self.entries[self.entry_at]
+            self.entry_at += 1
+            if self.close_stream(entry.flow, entry.side, CLOSED_END) != 0:
+                return -1
+        if self.entry_at == self.entry_count:
+            self.finished = True
+        return self.sink.fed()
+
+    cdef int list_open(self) noexcept nogil:
         cdef uint64_t count = 0
-        cdef uint64_t at
-        cdef int outcome = 0
-        cdef Flow *flow
+        cdef Flow *flow = self.table.oldest
         cdef int side
         cdef Entry *entries
         entries = <Entry *>malloc(max(self.counts.open_streams, 1) * sizeof(Entry))
         if entries == NULL:
             return -1
-        flow = self.table.oldest
         while flow != NULL:
             for side in range(2):
                 if flow.streams[side].seen and not flow.streams[side].closed:
@@ -711,15 +756,9 @@ cdef class Engine:
         qsort(entries, count, sizeof(Entry), by_number)
         # What lingers is dropped last, with the table: entries point to flows that must stay.
         self.linger_flows = NEVER
-        for at in range(count):
-            if outcome == 0:
-                outcome = self.close_stream(entries[at].flow, entries[at].side, CLOSED_END)
-        free(entries)
-        return -1 if outcome != 0 or self.sink.fed() != 0 else 0
-
-
-cdef enum:
-    NEVER = 0x7FFFFFFFFFFFFFFF
+        self.entries = entries
+        self.entry_count = count
+        return 0
 
 
 cdef void note_link(Link *link, const Packet *packet) noexcept nogil:

@@ -41,6 +41,33 @@ def facts(frames, **options):
     return closed(frames, **options)[0]
 
 
+def test_no_stream_is_longer_than_a_file_can_be():
+    step = 2_000_000_000
+    frames = [CLIENT.sends(step * turn, b"x") for turn in range(2300)]
+    first, second = facts(frames, skip_bytes=step)
+
+    assert first.stream_bytes <= 1 << 42
+    assert (first.why, second.why) == ("evicted", "end")
+    assert first.stream_bytes + second.stream_bytes + step - 1 == step * 2299 + 1
+
+
+def test_what_is_open_at_the_end_is_closed_by_and_by():
+    store = Store(store=False)
+    engine = Engine(store)
+    engine.feed(records(timed([Side(port=port).syn() for port in range(1, 8)])), ETHERNET)
+    ports = []
+    rounds = 0
+    while not engine.finish(3):
+        rounds += 1
+        ports += [fact.source_port for fact in store.take().facts(b"", with_gaps=False)]
+
+    assert engine.finish()
+    ports += [fact.source_port for fact in store.take().facts(b"", with_gaps=False)]
+    assert (rounds, ports) == (2, [1, 2, 3, 4, 5, 6, 7])
+    with pytest.raises(ValueError, match="finished"):
+        engine.feed(records(timed([CLIENT.syn()])), ETHERNET)
+
+
 def test_a_whole_connection_is_two_streams_that_end_with_their_fin():
     frames = [
         CLIENT.syn(),
@@ -245,14 +272,14 @@ def test_new_bytes_after_the_end_are_a_stream_of_their_own():
 
 
 @pytest.mark.parametrize(
-    ("skip_bytes", "streams"), [(100, [1, 1]), (101, [102])], ids=["more", "as many"]
+    ("skip_bytes", "streams"), [(100, [1, 1]), (101, [103])], ids=["more", "as many"]
 )
 def test_a_jump_of_more_than_the_limit_begins_another_stream(skip_bytes, streams):
     found = facts(
         [CLIENT.syn(), CLIENT.sends(0, b"a"), CLIENT.sends(102, b"b")], skip_bytes=skip_bytes
     )
 
-    assert [stream.stream_bytes for stream in found] == ([1, 1] if skip_bytes < 101 else [103])
+    assert [stream.stream_bytes for stream in found] == streams
 
 
 def test_no_jump_at_all_is_taken_with_a_limit_of_zero():
@@ -306,6 +333,25 @@ def test_memory_is_a_limit_too():
 
     assert len(found) == 99
     assert engine.counters().evicted_flows > 40
+
+
+def test_the_packet_that_jumps_is_of_the_stream_it_begins_alone():
+    frames = [CLIENT.syn(), CLIENT.sends(0, b"ab"), CLIENT.sends(100, b"c"), CLIENT.sends(1, b"b")]
+    first, second, third = facts(frames, skip_bytes=10)
+
+    assert (first.packets, first.last_ns - first.first_ns) == (2, 1_000_000)
+    assert (first.length_bytes, second.length_bytes) == (
+        len(frames[0]) + len(frames[1]),
+        len(frames[2]),
+    )
+    assert (second.packets, second.out_of_order) == (1, 0)
+    assert (third.packets, third.out_of_order) == (1, 0)
+
+
+def test_what_comes_before_the_first_byte_is_a_violation_and_not_out_of_order():
+    (stream,) = facts([CLIENT.syn(), CLIENT.sends(0, b"ab"), CLIENT.sends(-5, b"x")])
+
+    assert (stream.violations, stream.out_of_order, stream.stream_bytes) == (1, 0, 2)
 
 
 def test_memory_is_a_limit_for_flows_that_grow():

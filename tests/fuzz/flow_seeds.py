@@ -182,6 +182,7 @@ WAYS: tuple[dict[str, int], ...] = (
     {"at_2": 128, "at_3": 2},
     {"at_2": 2, "at_3": 3, "at_11": 3},
     {"at_3": 128, "at_4": 1, "at_5": 1, "at_6": 1, "at_7": 1, "at_9": 0x11, "at_10": 1},
+    {"at_3": 6, "at_4": 2, "at_9": 0x20},
     {"at_2": 64 | 16, "at_3": 2, "at_4": 2, "at_5": 2, "at_6": 2, "at_8": 2, "at_11": 2},
 )
 
@@ -194,7 +195,7 @@ def inputs() -> Iterator[tuple[str, bytes]]:
             flags = ENDS_FEED if number % 2 else 0
             yield f"{name}-{number}", framed(frames, flags, number) + tail(1, **way)
     for name, linktype, frames in links():
-        for number, way in enumerate(WAYS[:3]):
+        for number, way in enumerate(WAYS[:4]):
             yield f"{name}-{number}", framed(frames) + tail(linktype, **way)
     yield "empty", b""
     if SHARED.is_dir():

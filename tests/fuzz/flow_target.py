@@ -8,8 +8,9 @@ memory of its own, where a read beyond it is one.
 import ctypes
 import os
 import shutil
+import struct
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from xml.etree import ElementTree
@@ -32,12 +33,14 @@ from daemonlogger_py.readers.streams.console import Console, OrderedConsole
 from daemonlogger_py.readers.streams.files import Files
 from daemonlogger_py.readers.streams.names import Template
 from daemonlogger_py.readers.streams.outlet import Outlet
+from daemonlogger_py.readers.streams.packets import FlowPcaps, Unprocessed
 from daemonlogger_py.readers.streams.printing import Printing
 from daemonlogger_py.readers.streams.several import Several
 from daemonlogger_py.readers.streams.store import Store
 from daemonlogger_py.readers.streams.writer import Writer
 
 from .flow_trial import FlowTrial
+from .model import MICROSECONDS, NANOSECONDS, read_classic
 
 TEMPLATE = "%A.%a-%B.%b%V%v%C%c"
 MEMORY = "/dev/shm" if os.path.isdir("/dev/shm") else None
@@ -51,6 +54,7 @@ def one_input(data: bytes) -> None:
         "report": drive_report,
         "files": drive_files,
         "several": drive_several,
+        "packets": drive_packets,
     }[trial.sink]
     drive(trial)
 
@@ -67,6 +71,7 @@ class Run:
         self.trial = trial
         self.fed = 0
         self.captured_bytes = 0
+        self.before_feed: Callable[[int], None] = lambda _: None
         first_ns, until_ns = trial.span_ns
         self.engine = Engine(
             sink,
@@ -86,6 +91,7 @@ class Run:
         trial = self.trial
         for number, records in enumerate(trial.feeds):
             linktype = trial.linktypes[number % 2]
+            self.before_feed(linktype)
             only_known = trial.only_known and number % 3 == 2
             buffers = [exact(part) for part in (records if trial.apart else (b"".join(records),))]
             try:
@@ -282,6 +288,43 @@ def check_files(trial: FlowTrial, path: Path, rows: list[ElementTree.Element]) -
             for gap in row.iter("gap"):
                 file.seek(int(gap.attrib["file_offset"]))
                 assert not any(file.read(min(int(gap.attrib["len"]), 70_000)))
+
+
+def drive_packets(trial: FlowTrial) -> None:
+    """Packets are copied, whole, into savefiles of their linktype: each once, or not at all."""
+    with directory() as (path, fd):
+        flows = FlowPcaps(
+            Files(fd, Template(TEMPLATE), trial.max_open),
+            memory_bytes=trial.held_bytes,
+            max_files=trial.max_flows,
+            prompt=trial.prompt,
+        )
+        others = Unprocessed(str(path / "others"), prompt=trial.prompt)
+        run = Run(trial, Several([flows, others]))
+
+        def source(linktype: int) -> None:
+            magic = NANOSECONDS if trial.nanosecond else MICROSECONDS
+            header = struct.pack("=IHHiIII", magic, 2, 4, 0, 0, 262_144, linktype)
+            flows.source(header)
+            others.source(header)
+
+        run.before_feed = source
+        for _ in run.feeds():
+            pass
+        flows.close()
+        others.close()
+        copied = {"others": 0, "flows": 0}
+        for file in path.iterdir():
+            written = read_classic(file.read_bytes())
+            assert written is not None
+            assert written.whole
+            assert written.native
+            assert written.linktype in trial.linktypes
+            assert written.nanosecond is trial.nanosecond
+            copied["others" if file.name.startswith("others") else "flows"] += len(written.records)
+        found = run.engine.counters()
+        assert copied["others"] == others.packets == found.unprocessed
+        assert copied["flows"] == flows.packets <= found.tcp_packets
 
 
 def drive_several(trial: FlowTrial) -> None:

@@ -23,7 +23,7 @@ LINKTYPES = (
     1, 1, 1, 1, 0, 6, 9, 12, 14, 50, 51, 101, 104, 105, 108, 113, 119, 127, 163, 192, 204, 228, 229,
     276, 147,
 )  # fmt: skip
-SINKS = ("collector", "report", "files", "several", "collector", "files")
+SINKS = ("collector", "report", "files", "several", "collector", "files", "packets")
 TIME_STEPS_NS = (0, 1000, 1_000_000, SECOND_NS, 40 * SECOND_NS, 300 * SECOND_NS, -SECOND_NS)
 MAX_FLOWS = (1000, 1, 2, 3)
 MEMORY_BYTES = (1 << 30, 1, 2000, 20_000)

@@ -56,8 +56,10 @@ def built(memory: Path) -> Iterator[Built]:
     workshop.mkdir()
     making = [
         bootstrap(place / "root"),
+        # Not optimised: how fast the package runs is nothing that is looked at here.
         Building(
-            *(ROOT / "packaging/deb/build", place / "dist"), environment={"TMPDIR": str(workshop)}
+            *(ROOT / "packaging/deb/build", place / "dist"),
+            environment={"TMPDIR": str(workshop), "CFLAGS": "-O0"},
         ),
     ]
     try:

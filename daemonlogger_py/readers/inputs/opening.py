@@ -1,7 +1,8 @@
 """Opens what was asked for, gives up privileges, then gives out one capture after the other.
 
 The order is what matters: `open` opens (all of it, if privileges are given up after that),
-`drop_privileges` gives them up, and only then is the first byte of anything looked at. How a
+`drop_privileges` gives them up, and only then is the first packet looked at. Before that only heads
+are: what says which files of a directory are savefiles, and from when those of a ring are. How a
 capture is read is the other modules' of this package; reading ahead is `pump`'s.
 """
 

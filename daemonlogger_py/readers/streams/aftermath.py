@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from daemonlogger_py.readers.streams.post import Processor
     from daemonlogger_py.readers.streams.report import Report
 
-STANDARD_OUTPUT = 1
-
 
 class Aftermath:
     """Takes the batches of a run that are done, in order; use it as `harvest`, ..., `finish`.
@@ -129,7 +127,7 @@ class Aftermath:
             self._report.append(finished_row(finished, self._prefix, self._config.plugin))
 
     def _announce(self, name: str, commands: "Commands | None", alerts: "Alerts | None") -> None:
-        path = os.path.join(self._config.outdir, name) if self._prefix else name
+        path = self._prefix + name
         if alerts is not None:
             alerts.opened(path)
             alerts.closed(path)
@@ -153,7 +151,7 @@ class Aftermath:
             return None
         from daemonlogger_py.readers.streams.outlet import Outlet
 
-        return Outlet(STANDARD_OUTPUT)
+        return Outlet(destination.STANDARD_OUTPUT)
 
 
 def _new_processor(

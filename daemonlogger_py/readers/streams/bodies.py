@@ -180,7 +180,8 @@ class _Decoding:
         try:
             yield from self._pieces
         except http_coding.CodingError as error:
-            self.error = error
+            # Without a traceback: its frames would hold on to the stream's mapped bytes.
+            self.error = type(error)(*error.args)
 
 
 def _not_decoded(applied: Sequence[str]) -> str:

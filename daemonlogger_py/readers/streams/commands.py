@@ -88,15 +88,17 @@ class Commands:
         self.look_after()
 
     def _start(self, path: str) -> None:
+        nothing, other_end = os.pipe()  # another root directory may have no /dev/null
+        os.close(other_end)
         try:
-            process = subprocess.Popen(
-                (*self._words, path), stdin=subprocess.DEVNULL, start_new_session=True
-            )
+            process = subprocess.Popen((*self._words, path), stdin=nothing, start_new_session=True)
         except (OSError, ValueError) as error:
             self.done += 1
             self.failed += 1
             self._tell(f"{self._words[0]}: cannot be run for {path}: {error}")
             return
+        finally:
+            os.close(nothing)
         self._running[process.pid] = (process, path)
 
     def _end(self, process: subprocess.Popen[bytes], path: str) -> None:

@@ -8,6 +8,8 @@ import os
 
 from daemonlogger_py.errors import StorageError
 
+STANDARD_OUTPUT = 1
+
 
 def opened(path: str, owner: tuple[int, int] | None = None) -> int:
     """A descriptor of the directory `path`, which is made for `owner` (uid, gid) if missing.

@@ -48,8 +48,11 @@ class Ending:
         """The warning of tcpflow about a directory that grew large, in one line."""
         if not self._config.store or self._engine.counters().streams <= MANY_STREAMS:
             return
-        with os.scandir(self._config.outdir) as entries:
-            count = sum(1 for _ in entries)
+        try:
+            with os.scandir(self._config.outdir) as entries:
+                count = sum(1 for _ in entries)
+        except OSError:  # it may be written to and not be read
+            return
         if count >= MANY_ENTRIES:
             yield (
                 f"{self._config.outdir} holds {count} entries, which file systems are slow with;"
@@ -68,6 +71,6 @@ class Ending:
         if given_up:
             yield f"{given_up} IP datagrams were not put together: fragments of them are missing"
         if counters.split_streams:
-            yield f"{counters.split_streams} streams were split for having too many gaps"
+            yield f"{counters.split_streams} streams were split: too many gaps, or too long"
         if counters.before_syn_bytes:
             yield f"{counters.before_syn_bytes} bytes before the first of a stream were left out"

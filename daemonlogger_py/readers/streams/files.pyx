@@ -89,8 +89,12 @@ cdef class Files:
     def failure(self):
         """What failed last, as a StorageError to raise."""
         what = "another file has its name now" if self.failed_errno == ESTALE else ""
-        name = os.fsdecode(self.name.data[:self.name.used]).rstrip("\0") if self.name.used else ""
-        return StorageError(f"{name}: {what or os.strerror(self.failed_errno)}")
+        return StorageError(f"{self.named}: {what or os.strerror(self.failed_errno)}")
+
+    @property
+    def named(self):
+        """The name that was asked for last."""
+        return os.fsdecode(self.name.data[:self.name.used]).rstrip("\0") if self.name.used else ""
 
     def new(
         self,

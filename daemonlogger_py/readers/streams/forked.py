@@ -235,7 +235,8 @@ def ended(status: int) -> str:
 
 def fork() -> int:
     """Fork this process, which has no threads of its own: 0 in the child, else its process ID."""
-    sys.stderr.flush()
+    if sys.stderr is not None:  # as it is where the program was started without one
+        sys.stderr.flush()
     with warnings.catch_warnings():
         # There are no threads of ours yet; those of others (a test's timer) hold no lock of ours.
         warnings.simplefilter("ignore", DeprecationWarning)

@@ -167,7 +167,8 @@ def _result(kind: int, text: str) -> tuple[PluginResult, bool]:
 def _in_child(plugin: Plugin, outdir: OutDir | None, tasks_fd: int, answers_fd: int) -> None:
     try:
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        nothing = os.open(os.devnull, os.O_RDONLY)
+        nothing, other_end = os.pipe()  # another root directory may have no /dev/null
+        os.close(other_end)
         os.dup2(nothing, 0)
         os.dup2(2, 1)
         sys.stdin = io.TextIOWrapper(io.FileIO(0, closefd=False))

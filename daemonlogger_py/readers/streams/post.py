@@ -8,6 +8,7 @@ HTTP needs both directions of a connection, so a stream whose other direction is
 until that closes too; the number of those, and of the results that wait behind one, is limited.
 """
 
+import importlib
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -68,6 +69,8 @@ class Processor:
         if self._wanted:
             if config.plugin is not None:
                 plugin.check(config.plugin)
+            if config.http:
+                _import_http()
             self._pool = forked.Pool(partial(Work, config, outdir_fd), workers or forked.count())
 
     @property
@@ -198,10 +201,16 @@ class Processor:
         return ready
 
 
+def _import_http() -> None:
+    """Import the parser: once, before workers are forked."""
+    importlib.import_module("daemonlogger_py.readers.streams.bodies")
+
+
 def preload(config: StreamsConfig) -> None:
     """Import what is imported when needed: for a caller who changes the root directory first."""
     if config.http:
         from daemonlogger_py.protocols import http_coding
 
+        _import_http()
         for coding in http_coding.EXTENSIONS:
             http_coding.known(coding)

@@ -7,16 +7,19 @@ import hashlib
 import mmap
 import os
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from daemonlogger_py.config.streams import StreamsConfig
 from daemonlogger_py.errors import StorageError
 from daemonlogger_py.protocols.gaps import Gap
-from daemonlogger_py.protocols.http import Side
-from daemonlogger_py.readers.streams.bodies import Extractor
 from daemonlogger_py.readers.streams.facts import Body, ClosedStream, Finished, PluginResult
 from daemonlogger_py.readers.streams.outdir import OutDir
 from daemonlogger_py.readers.streams.plugin import PluginHost
+
+# Its parser is an extra: MD5 and Python functions are to be had without it.
+if TYPE_CHECKING:
+    from daemonlogger_py.protocols.http import Side
+    from daemonlogger_py.readers.streams.bodies import Extractor
 
 # Name, bytes, gaps, beginning seen, orderly end seen; one or the two streams of a connection.
 Given = tuple[str | None, int, Sequence[Gap], bool, bool]
@@ -52,11 +55,7 @@ class Work:
     def __init__(self, config: StreamsConfig, outdir_fd: int) -> None:
         self._md5 = config.md5
         self._outdir = OutDir(outdir_fd)
-        self._extractor = (
-            Extractor(self._outdir, decompress=config.decompress, man_names=config.man_names)
-            if config.http
-            else None
-        )
+        self._extractor = _new_extractor(config, self._outdir)
         self._plugin = None if config.plugin is None else PluginHost(config.plugin, outdir_fd)
 
     def __call__(self, task: Sequence[Given]) -> list[Found]:
@@ -88,10 +87,14 @@ class Work:
             stream.notes = [f"{stream.name}: cannot be read: {error}"]
             stream.failed = True
             return
+        if self._extractor is None:
+            return
+        from daemonlogger_py.protocols.http import Side
+
         whole = len(data) >= stream.stream_bytes
         stream.side = Side(data, stream.gaps, stream.from_start, stream.to_end and whole)
 
-    def _extract(self, streams: "Sequence[_Stream]", extractor: Extractor) -> None:
+    def _extract(self, streams: "Sequence[_Stream]", extractor: "Extractor") -> None:
         there = [stream for stream in streams if stream.side is not None]
         extracted = extractor.extract(
             [stream.side for stream in there if stream.side is not None],
@@ -146,6 +149,14 @@ class _Stream:
     def found(self) -> Found:
         """Return what a Finished is made of."""
         return self.md5, self.bodies, self.notes, self.plugin, self.failed
+
+
+def _new_extractor(config: StreamsConfig, outdir: OutDir) -> "Extractor | None":
+    if not config.http:
+        return None
+    from daemonlogger_py.readers.streams.bodies import Extractor
+
+    return Extractor(outdir, decompress=config.decompress, man_names=config.man_names)
 
 
 def _md5(data: bytes | mmap.mmap) -> str:

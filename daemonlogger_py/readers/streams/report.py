@@ -1,4 +1,4 @@
-"""The DFXML report of a run: one document, well-formed on disk from its first byte on.
+"""The DFXML report of a run: one document, well-formed on disk between any two writes.
 
 A `Report` writes its head and its tail at once, and later rows over the tail with a new tail behind
 them: whenever a run ends, by whatever means, what it has reported until then can be read. Rows come

@@ -21,12 +21,14 @@ from daemonlogger_py.readers.streams.aftermath import Aftermath
 from daemonlogger_py.readers.streams.ending import Ending
 from daemonlogger_py.readers.streams.pipeline import Writing
 from daemonlogger_py.readers.streams.report import FAILED, FINISHED, INTERRUPTED, Counts, Report
-from daemonlogger_py.readers.streams.sinks import Sinks
+from daemonlogger_py.readers.streams.sinks import Sinks, refuse_inputs
 from daemonlogger_py.readers.streams.teller import Teller
 
 if TYPE_CHECKING:
     from daemonlogger_py.engine.buffer import Buffer
     from daemonlogger_py.readers.inputs.capture import Input
+
+CLOSED_AT_ONCE = 16_384  # streams at the end: what is told of a million need not be there at once
 
 # Python finds none of its files after a change of the root directory or of the user.
 _IMPORTED_LATER = (
@@ -130,7 +132,9 @@ class Running:
         ):
             self._feed_all(pump, writing, progress)
             self._open_at_end = self._engine.counters().open_streams
-            self._engine.finish()
+            while not self._engine.finish(CLOSED_AT_ONCE):
+                writing.put(self._sinks.take(), None)
+                self._harvest(writing)
             self._sinks.close()
             writing.put(self._sinks.take(), None)
             writing.close()
@@ -184,6 +188,7 @@ class Running:
 def _new_report(config: StreamsConfig, teller: Teller) -> Report | None:
     if config.report is None:
         return None
+    refuse_inputs(config, "-X", config.report)
     teller.detail(f"reportfilename: {config.report}")
     return Report(config.report, command_line=config.command_line, tdelta_ns=config.tdelta_ns)
 

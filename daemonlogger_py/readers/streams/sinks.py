@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from daemonlogger_py.readers.streams.printing import Printing
 
 MOST_OPEN_FILES = 20_000
-STANDARD_OUTPUT = 1
 _OTHER_DESCRIPTORS = 64  # what else the process has open
 
 
@@ -108,7 +107,7 @@ class Sinks:
         from daemonlogger_py.readers.streams.printing import Printing
 
         return Printing(
-            Outlet(STANDARD_OUTPUT, console.semaphore),
+            Outlet(destination.STANDARD_OUTPUT, console.semaphore),
             self._template,
             prefix=destination.prefix_of(self._config.outdir),
             names=console.names,

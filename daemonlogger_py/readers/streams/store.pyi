@@ -12,6 +12,5 @@ class Store(Sink):
         max_bytes: int | None = None,
         last_wins: bool = True,
         findx: bool = False,
-        record: bool = True,
     ) -> None: ...
     def take(self) -> Batch: ...

@@ -35,7 +35,7 @@ cdef class Store(Sink):
 
     `writers`: how many there are; `max_bytes`: bytes of a stream that are stored, None for all;
     `last_wins`: bytes that differ from those stored before replace them; `findx`: times are noted
-    for a .findx file; `record` False: closed streams are not told of.
+    for a .findx file.
     `gap_streams`, `gap_bytes`: how many of those told of had gaps, and bytes in these.
     """
     cdef Batch batch
@@ -45,7 +45,6 @@ cdef class Store(Sink):
     cdef bint store
     cdef bint last_wins
     cdef bint findx
-    cdef bint record
     cdef readonly uint64_t gap_streams  # streams closed with gaps
     cdef readonly uint64_t gap_bytes  # in them
 
@@ -57,14 +56,12 @@ cdef class Store(Sink):
         max_bytes=None,
         bint last_wins=True,
         bint findx=False,
-        bint record=True,
     ):
         self.store = store
         self.writers = writers
         self.max_bytes = INT64_MAX if max_bytes is None else max_bytes
         self.last_wins = last_wins
         self.findx = findx
-        self.record = record
         self.batch = Batch()
         self.batch_number = 1
 
@@ -171,15 +168,13 @@ cdef class Store(Sink):
     cdef int closed(self, Flow *flow, int side) noexcept nogil:
         cdef Stream *stream = &flow.streams[side]
         cdef Kept *kept = <Kept *>stream.kept
-        cdef Closed *closed = NULL
+        cdef Closed *closed = self.batch.add_closed()
         cdef Operation *operation
         stream.kept = NULL
-        if self.record:
-            closed = self.batch.add_closed()
-            if closed == NULL or not describe(closed, flow, side):
-                return -1
-            self.gap_streams += closed.gap_count > 0
-            self.gap_bytes += closed.gap_bytes
+        if closed == NULL or not describe(closed, flow, side):
+            return -1
+        self.gap_streams += closed.gap_count > 0
+        self.gap_bytes += closed.gap_bytes
         if kept != NULL:
             operation = self.batch.operation(kept, CLOSE, 0)
             if operation == NULL:

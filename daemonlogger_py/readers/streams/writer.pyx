@@ -99,7 +99,7 @@ cdef class Writer:
             outcome = self.execute_all(batch, &at)
         if outcome != 0:
             name = batch.operations[at].kept.file.name
-            what = os.fsdecode(<bytes>name) if name != NULL else "a file for a stream"
+            what = os.fsdecode(<bytes>name) if name != NULL else self.files.named
             raise StorageError(f"{what}: {os.strerror(outcome)}")
 
     cdef int execute_all(self, Batch batch, uint64_t *at) noexcept nogil:
@@ -204,17 +204,14 @@ cdef class Writer:
         cdef Kept *kept = operation.kept
         cdef Closed *closed = operation.closed
         cdef int outcome = 0
-        cdef uint64_t first_ns = 0
         if kept.identity == NULL:
             if operation.offset < 0:
                 outcome = self.begin_at(kept, operation.offset)
             if outcome == 0 and self.findx:
                 outcome = self.write_rows(kept, closed, operation.offset)
-            if closed != NULL:
-                first_ns = closed.first_ns
-                closed.differing_bytes = kept.differing
-                closed.name = strdup(kept.file.name)
-            if self.files.finish(&kept.file, first_ns) != 0 and outcome == 0:
+            closed.differing_bytes = kept.differing
+            closed.name = strdup(kept.file.name)
+            if self.files.finish(&kept.file, closed.first_ns) != 0 and outcome == 0:
                 outcome = self.files.failed_errno
         if outcome == 0:
             free_kept(kept)
@@ -237,7 +234,7 @@ cdef class Writer:
         cdef Row *row
         cdef uint64_t at
         cdef uint32_t gap = 0
-        cdef uint32_t gap_count = closed.gap_count if self.gaps and closed != NULL else 0
+        cdef uint32_t gap_count = closed.gap_count if self.gaps else 0
         cdef int outcome = 0
         cdef int fd = self.files.beside(kept.file.name, b".findx")
         if fd < 0:

@@ -1,5 +1,6 @@
 """Worker processes: results of all tasks, whatever becomes of some of the workers."""
 
+import errno
 import os
 import signal
 import time
@@ -34,6 +35,20 @@ def pool():
     made = Pool(lambda: work, 2)
     yield made
     made.close()
+
+
+def test_no_descriptor_is_left_for_workers(monkeypatch):
+    def socketpair():
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(forked.socket, "socketpair", socketpair)
+    with pytest.raises(StorageError, match="Too many open files"):
+        Pool(lambda: work, 2)
+
+
+def test_standard_error_need_not_be_there(monkeypatch):
+    monkeypatch.setattr(forked.sys, "stderr", None)
+    Pool(lambda: work, 1).close()
 
 
 def results(pool):

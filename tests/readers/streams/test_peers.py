@@ -18,6 +18,8 @@ from ...cli.command import run_command
 from ...flow.segments import ACK, FIN, SYN, Side, records, timed
 from ...pcaps.make import file_header
 
+pytestmark = pytest.mark.peers
+
 ROOT = Path(__file__).resolve().parents[3]
 PLACES = [ROOT / "tests" / "pcaps", ROOT.parent / "shared" / "pcaps"]
 FILES = sorted(
@@ -28,6 +30,7 @@ FILES = sorted(
     if path.suffix not in (".py", ".tsv", ".md", ".txt") and path.is_file()
 )
 Ends = tuple[str, str, str, str]
+AT_ONCE = 50  # streams that tshark is asked for in one run
 MISSING = re.compile(rb"\[\d+ bytes missing in capture file\]\0?")
 
 
@@ -59,16 +62,18 @@ class Found:
 
 def by_tshark(path: Path) -> dict[Ends, list[bytes]]:
     """What tshark follows; of each direction the streams that have bytes."""
-    listed = tshark(path, "-Y", "tcp", "-T", "fields", "-e", "tcp.stream").replace(",", "\n")
-    numbers = sorted({int(word) for word in listed.split()})
     found: dict[Ends, dict[int, bytes]] = defaultdict(dict)
-    for at in range(0, len(numbers), 100):
-        taps = [word for number in numbers[at : at + 100]
-                for word in ("-z", f"follow,tcp,raw,{number}")]  # fmt: skip
-        for part in re.split(r"^={10,}$", tshark(path, "-q", *taps), flags=re.MULTILINE):
+    more, first = True, 0
+    while more:
+        numbers = range(first, first + AT_ONCE)
+        taps = [word for number in numbers for word in ("-z", f"follow,tcp,raw,{number}")]
+        printed = tshark(path, "-q", *taps)
+        # A stream that there is not has no addresses.
+        more, first = bool(printed) and "Node 0: :0" not in printed, first + AT_ONCE
+        for part in re.split(r"^={10,}$", printed, flags=re.MULTILINE):
             number = re.search(r"^Filter: tcp\.stream eq (\d+)$", part, re.MULTILINE)
-            nodes = re.findall(r"^Node [01]: (.*):(\d+)$", part, re.MULTILINE)
-            if number is None:
+            nodes = re.findall(r"^Node [01]: (.+):(\d+)$", part, re.MULTILINE)
+            if number is None or not nodes:
                 continue
             for side, prefix in ((0, ""), (1, "\t")):
                 lines = re.findall(rf"^{prefix}((?:[0-9a-f]{{2}})+)$", part, re.MULTILINE)

@@ -1,7 +1,9 @@
 """Post-processing of closed streams: in order, in pairs, whatever becomes of the workers."""
 
+import gzip
 import hashlib
 import os
+import random
 import signal
 
 import pytest
@@ -114,6 +116,35 @@ def test_two_parts_of_one_direction_are_no_pair(processor, stream):
     found = one.finish()
     assert [result.closed for result in found[:2]] == parts
     assert len(found) == 3
+
+
+def test_a_coding_that_fails_costs_a_mapped_stream_nothing_else(processor, stream):
+    encoded = gzip.compress(random.Random(1).randbytes(200_000))
+    encoded = encoded[:100_000] + bytes(50) + encoded[100_050:]
+    head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n"
+    one = processor(workers=1)
+    one.submit(stream(1, head % len(encoded) + encoded, to_server=False))
+    (found,) = one.finish()
+
+    assert not found.failed
+    assert found.md5
+    assert [body.filename[-3:] for body in found.bodies] == ["001", ".gz"]
+
+
+def test_a_stop_does_not_wait_for_ever(processor, stream, monkeypatch):
+    monkeypatch.setattr(post, "MOST_WAITING", 1)
+    monkeypatch.setattr(post.Work, "__call__", lambda *_: signal.pause())
+    stopped = []
+    one = processor(workers=1, stopping=lambda: bool(stopped), end_s=0.0)
+    held = stream(100, GET, other_open=True)
+    streams = [held, *(stream(session, GET) for session in range(20))]
+    stopped.append(True)
+    for closed in streams:
+        one.submit(closed)
+
+    assert [result.closed for result in one.finish()] == streams
+    assert one.given_up == len(streams)
+    assert not one.pids
 
 
 def test_what_is_held_is_limited(processor, stream, monkeypatch):

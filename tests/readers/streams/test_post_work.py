@@ -3,6 +3,8 @@
 import hashlib
 import json
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -11,6 +13,14 @@ from daemonlogger_py.readers.streams import post_work
 from daemonlogger_py.readers.streams.facts import Body, ClosedStream, PluginResult
 from daemonlogger_py.readers.streams.post_work import Work, finished, given
 
+WITHOUT_HTTPTOOLS = """
+import sys
+sys.modules["httptools"] = None
+from daemonlogger_py.config.streams import StreamsConfig
+from daemonlogger_py.readers.streams import post, post_work
+work = post_work.Work(StreamsConfig(md5=True), int(sys.argv[1]))
+print(work([("stream", 3, (), True, True)])[0][0])
+"""
 REQUEST = b"GET / HTTP/1.1\r\n\r\n"
 RESPONSE = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nbody"
 
@@ -112,3 +122,19 @@ def test_plugin(do, tmp_path):
     assert nothing.plugin is None
     assert found.plugin == PluginResult("abc")
     assert found.md5 == ""
+
+
+def test_md5_needs_no_parser_of_http(tmp_path):
+    (tmp_path / "stream").write_bytes(b"abc")
+    directory_fd = os.open(tmp_path, os.O_RDONLY)
+    ran = subprocess.run(
+        [sys.executable, "-c", WITHOUT_HTTPTOOLS, str(directory_fd)],
+        pass_fds=[directory_fd],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    os.close(directory_fd)
+
+    assert ran.stderr == ""
+    assert ran.stdout.strip() == hashlib.md5(b"abc").hexdigest()

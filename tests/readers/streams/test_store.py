@@ -92,6 +92,32 @@ def test_what_is_far_in_front_is_moved_whole(tmp_path):
     assert stored.files == {CLIENT_FILE: body}
 
 
+def test_bytes_may_come_one_in_front_of_the_other_without_end(tmp_path):
+    body = bytes(range(256)) * 1200
+    pieces = [CLIENT.sends(at, body[at : at + 100]) for at in range(0, len(body), 100)]
+    again = CLIENT.sends(100_000, bytes(50))
+    stored = Stored(tmp_path, [*reversed(pieces), again], feeds=9)
+
+    assert stored.files == {CLIENT_FILE: body[:100_000] + bytes(50) + body[100_050:]}
+    assert stored.facts[0].differing_bytes == 50
+
+
+def test_holes_are_not_filled_when_bytes_are_put_in_front(tmp_path):
+    step = 7_000_000
+    frames = [CLIENT.sends((step + 1) * turn, b"%d" % turn) for turn in (3, 2, 1, 0)]
+    stored = Stored(tmp_path, frames)
+
+    assert stored.files == {CLIENT_FILE: bytes(step).join([b"0", b"1", b"2", b"3"])}
+    assert (tmp_path / CLIENT_FILE).stat().st_blocks * 512 < step
+
+
+def test_a_file_begins_with_the_syn_that_came_late(tmp_path):
+    stored = Stored(tmp_path, [CLIENT.sends(5, b"fg"), CLIENT.syn()])
+
+    assert stored.files == {CLIENT_FILE: b"\0\0\0\0\0fg"}
+    assert stored.facts[0].gaps == ((0, 5),)
+
+
 def test_no_more_bytes_than_asked_for_are_stored(tmp_path):
     frames = [
         CLIENT.syn(),

@@ -59,7 +59,7 @@ def test_a_directory_that_is_gone_is_told(tmp_path):
     writer = writer_in(directory)
     directory.rmdir()
 
-    with pytest.raises(StorageError, match="No such file or directory"):
+    with pytest.raises(StorageError, match=f"{NAME}: No such file or directory"):
         writer.execute(batch)
 
 
