@@ -6,8 +6,7 @@ one table of verbs, from which the parser, ``--help`` and the man page come.
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from daemonlogger_py.cli import outcome
 from daemonlogger_py.errors import UsageError
@@ -22,8 +21,7 @@ SEE_HELP = f"see {PROGRAM} --help"
 DESCRIPTION = "Answer questions about what daemonlogger recorded."
 
 
-@dataclass(frozen=True, slots=True)
-class Verb:
+class Verb(NamedTuple):
     """One verb; it takes PATH arguments and --json, unless it has a command line of its own."""
 
     name: str

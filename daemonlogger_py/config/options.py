@@ -6,8 +6,8 @@ field of RecorderConfig is the long name with ``_`` for ``-``, save for the few 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 from daemonlogger_py.config import units
 
@@ -32,11 +32,16 @@ LIST_TYPES = (str, list)
 SWITCH_TYPES = (bool,)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Option:
-    """One option of the command line; all but the commands are keys of the TOML file too."""
+class Option(NamedTuple):
+    """One option of the command line; all but the commands are keys of the TOML file too.
+
+    A named tuple, as what else a start defines: a dataclass takes six times as long for that.
+    """
 
     long: str  # without the dashes
+    help: str
+    man: str  # paragraphs for the man page, empty lines between them
+    group: str
     short: str | None = None  # the letter
     metavar: str | None = None  # None: a switch, which takes no value
     absent: str | None = None  # what it means without its value, where that may be left out
@@ -44,9 +49,6 @@ class Option:
     parse: Callable[[str], object] = units.parse_name
     types: tuple[type, ...] = SWITCH_TYPES  # what TOML may hold for it
     default: str | None = None  # as a person would write it
-    help: str
-    man: str  # paragraphs for the man page, empty lines between them
-    group: str
     command: bool = False  # does something else instead of recording; not a TOML key
     needs_ring: bool = False
     live_only: bool = False

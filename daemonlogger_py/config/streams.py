@@ -4,7 +4,7 @@
 given on the command line. Nothing here is opened, looked up or compiled.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 NAME_TEMPLATE = "%A.%a-%B.%b%V%v%C%c"  # of tcpflow(1)
 SKIP_BYTES = 16_777_216  # tcpflow's -m
@@ -13,8 +13,7 @@ MEMORY_BYTES = 1 << 30
 PLUGIN_TIMEOUT_S = 60.0
 
 
-@dataclass(frozen=True, slots=True)
-class Console:
+class Console(NamedTuple):
     """How packets are printed on standard output instead of being stored."""
 
     names: bool = True  # the stream's name before each; -C: without
@@ -27,8 +26,7 @@ class Console:
     semaphore: str | None = None  # -L: POSIX semaphore held while one packet is printed
 
 
-@dataclass(frozen=True, slots=True)
-class Plugin:
+class Plugin(NamedTuple):
     """The Python function that is given each closed stream's bytes (-e python)."""
 
     path: str  # directory put before sys.path; "" none
@@ -37,8 +35,7 @@ class Plugin:
     timeout_s: float = PLUGIN_TIMEOUT_S  # one call; a longer one is ended and costs its result
 
 
-@dataclass(frozen=True, slots=True)
-class StreamsConfig:
+class StreamsConfig(NamedTuple):
     """One run of ``dlctl streams``. Times are capture time; ``_ns`` counts from 1970 or is a span.
 
     Exactly one of (`files` or `completing`), `ring` and `interface` says where packets come from.

@@ -9,9 +9,8 @@ capture is read is the other modules' of this package; reading ahead is `pump`'s
 import os
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from daemonlogger_py.errors import FilterError, UsageError
 from daemonlogger_py.readers.inputs.capture import Complaint, Input, failure_of, printable
@@ -43,8 +42,7 @@ _IMPORTED_LATER = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
+class Selection(NamedTuple):
     """What is to be read. Without files, ring and interface it is an interface of libpcap's choice.
 
     Times are nanoseconds since 1970 and only spare the reading of what cannot be within them:

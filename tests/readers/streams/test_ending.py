@@ -1,7 +1,5 @@
 """The last lines: nothing when nothing is missing, and a line for each thing that is."""
 
-from dataclasses import replace
-
 from daemonlogger_py.config.streams import StreamsConfig
 from daemonlogger_py.flow.engine import Engine
 from daemonlogger_py.readers.streams import ending
@@ -40,7 +38,7 @@ def test_missing_bytes():
     assert lines(frames) == [
         "2 bytes are missing in 1 of 2 streams; --gaps lists them in the report"
     ]
-    assert lines(frames, replace(CONFIG, gaps=True)) == ["2 bytes are missing in 1 of 2 streams"]
+    assert lines(frames, CONFIG._replace(gaps=True)) == ["2 bytes are missing in 1 of 2 streams"]
 
 
 def test_limits():
@@ -70,7 +68,7 @@ def test_bodies():
 def test_a_directory_that_grew_large(tmp_path, monkeypatch):
     monkeypatch.setattr(ending, "MANY_STREAMS", 1)
     monkeypatch.setattr(ending, "MANY_ENTRIES", 2)
-    config = replace(CONFIG, outdir=str(tmp_path), store=True)
+    config = CONFIG._replace(outdir=str(tmp_path), store=True)
     frames = [Side(port=port).syn() for port in range(1, 4)]
     (tmp_path / "a").touch()
     assert lines(frames, config) == []
@@ -79,4 +77,4 @@ def test_a_directory_that_grew_large(tmp_path, monkeypatch):
 
     assert line.startswith(f"{tmp_path} holds 2 entries")
     # Nor is anything said where it cannot be read.
-    assert lines(frames, replace(config, outdir=str(tmp_path / "gone"))) == []
+    assert lines(frames, config._replace(outdir=str(tmp_path / "gone"))) == []
