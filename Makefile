@@ -86,7 +86,7 @@ pythons: $(TEST) ## the unit tests on each other supported Python found here
 unit-3.%: $(VENV)-3.%/.installed
 	PYTHONSAFEPATH=1 $(VENV)-3.$*/bin/pytest -m "not lab and not peers" -n auto -p no:cacheprovider
 
-fuzz: $(TEST) | fuzz-packages ## fuzz what reads savefiles under AddressSanitizer, FUZZ_SECONDS long
+fuzz: $(TEST) | fuzz-packages ## fuzz what parses under AddressSanitizer, FUZZ_SECONDS long
 	PYTHON=$(VENV)/bin/python tests/fuzz/run $(FUZZ_SECONDS)
 
 fuzz-short: ## the same, half a minute

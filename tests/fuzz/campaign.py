@@ -44,9 +44,10 @@ NOT_FUZZED = {f"{PACKAGE}/engine/live.pyx", f"{PACKAGE}/engine/tap.pyx"}
 # Asked for here: sysconfig answers None to a thread while another one asks for the first time.
 EXTENSION_SUFFIX = sysconfig.get_config_var("EXT_SUFFIX")
 SANITIZERS = "address,undefined"
+# Below so many seconds, code that is built in a third of the time finds more than faster code.
+WORTH_OPTIMISING_SECONDS = 300
 # Calls without positional arguments make Cython's code add 0 to a null pointer, which C++ allows.
 COMPILE = (
-    "-O1",
     "-gline-tables-only",  # what a stack needs; all of -g takes a sixth longer
     "-fPIC",
     "-fno-omit-frame-pointer",
@@ -102,7 +103,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     seconds = max(1, options.seconds // len(targets))
     with tempfile.TemporaryDirectory(prefix="daemonlogger-fuzz-") as directory:
         try:
-            program = build(Path(directory))
+            optimise = "-O1" if options.seconds >= WORTH_OPTIMISING_SECONDS else "-O0"
+            program = build(Path(directory), optimise)
         except (OSError, subprocess.CalledProcessError) as error:
             print(f"cannot build the instrumented copy: {error}", file=sys.stderr)
             return 2
@@ -126,8 +128,11 @@ def target_name(text: str) -> str:
     return text
 
 
-def build(directory: Path) -> Path:
-    """Make the instrumented copy of the package and the program that drives it."""
+def build(directory: Path, optimise: str) -> Path:
+    """Make the instrumented copy of the package and the program that drives it.
+
+    `optimise` is the compiler's option that says how far.
+    """
     shutil.copytree(
         ROOT / PACKAGE,
         directory / PACKAGE,
@@ -138,7 +143,9 @@ def build(directory: Path) -> Path:
     )
     libraries = dict(extensions()) | {source: [] for source in COMPILED_PYTHON}
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for _ in pool.map(lambda item: compile_extension(directory, *item), libraries.items()):
+        for _ in pool.map(
+            lambda item: compile_extension(directory, optimise, *item), libraries.items()
+        ):
             pass  # an exception of the compiler's comes here
     for source in COMPILED_PYTHON:
         (directory / source).unlink()
@@ -154,7 +161,7 @@ def extensions() -> Iterator[tuple[str, list[str]]]:
                 yield source, extension.get("libraries", [])
 
 
-def compile_extension(directory: Path, source: str, libraries: list[str]) -> None:
+def compile_extension(directory: Path, optimise: str, source: str, libraries: list[str]) -> None:
     """Turn one Cython source into an instrumented extension beside it."""
     generated = (directory / source).with_suffix(".c")
     target = (directory / source).with_suffix(EXTENSION_SUFFIX)
@@ -163,6 +170,7 @@ def compile_extension(directory: Path, source: str, libraries: list[str]) -> Non
         [
             "clang",
             f"-fsanitize=fuzzer-no-link,{SANITIZERS}",
+            optimise,
             *COMPILE,
             "-shared",
             *python_headers(),
