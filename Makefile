@@ -84,7 +84,7 @@ pythons: $(TEST) ## the unit tests on each other supported Python found here
 
 # Safe path: no test, nor a command that a test starts, may import this tree in place of what is installed.
 unit-3.%: $(VENV)-3.%/.installed
-	PYTHONSAFEPATH=1 $(VENV)-3.$*/bin/pytest -m "not lab and not peers" -n auto -p no:cacheprovider
+	PYTHONSAFEPATH=1 DAEMONLOGGER_BRIEF=1 $(VENV)-3.$*/bin/pytest -m "not lab and not peers" -n auto -p no:cacheprovider
 
 fuzz: $(TEST) | fuzz-packages ## fuzz what parses under AddressSanitizer, FUZZ_SECONDS long
 	PYTHON=$(VENV)/bin/python tests/fuzz/run $(FUZZ_SECONDS)
