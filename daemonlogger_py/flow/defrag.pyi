@@ -2,6 +2,8 @@ from typing import NamedTuple
 
 from typing_extensions import Buffer as ReadableBuffer
 
+SECOND_NS: int
+
 class Fragments(NamedTuple):
     fragments: int
     completed: int

@@ -1,4 +1,4 @@
-from typing import NamedTuple
+from typing import NamedTuple, final
 
 from typing_extensions import Buffer as ReadableBuffer
 
@@ -25,6 +25,7 @@ class Counters(NamedTuple):
     before_syn_bytes: int
     late_bytes: int
 
+@final
 class Engine:
     def __init__(
         self,

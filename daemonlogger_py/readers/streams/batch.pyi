@@ -1,5 +1,10 @@
+from typing import final
+
 from daemonlogger_py.readers.streams.facts import ClosedStream
 
+WHY: tuple[str | None, ...]
+
+@final
 class Batch:
     @property
     def operations_left(self) -> int: ...

@@ -1,6 +1,9 @@
+from typing import final
+
 from daemonlogger_py.flow.sink import Sink
 from daemonlogger_py.readers.streams.batch import Batch
 
+@final
 class Store(Sink):
     gap_streams: int
     gap_bytes: int

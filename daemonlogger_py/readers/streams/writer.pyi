@@ -1,6 +1,9 @@
+from typing import final
+
 from daemonlogger_py.readers.streams.batch import Batch
 from daemonlogger_py.readers.streams.files import Files
 
+@final
 class Writer:
     def __init__(
         self,
