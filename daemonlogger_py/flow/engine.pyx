@@ -513,7 +513,6 @@ cdef class Engine:
             stream.out_of_order += 1
         stream.expected = begin + packet.payload_bytes
         stream.end = max(stream.end, stream.expected)
-        stream.cut_bytes += packet.payload_bytes - packet.payload_captured
         if too_early:
             stream.violations += 1
             self.counts.before_syn_bytes += min(end, <int64_t>0) - begin
@@ -594,7 +593,6 @@ cdef class Engine:
             flow.session = self.sessions
             self.sessions += 1
         stream.seen = True
-        stream.begun = True
         stream.number = self.counts.streams
         stream.first_ns = packet.time_ns
         stream.fin = INT64_MAX

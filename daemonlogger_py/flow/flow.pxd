@@ -52,10 +52,8 @@ cdef struct Stream:
     uint32_t out_of_order  # segments that arrived behind later ones
     uint32_t retransmissions
     uint32_t violations
-    uint64_t cut_bytes  # sent but not captured (snaplen), and not seen again until now
     bint seen  # a packet of this stream was seen
-    bint begun  # sequence is known
-    bint syn  # ... from a SYN
+    bint syn  # its SYN was seen, so `sequence` is known from it
     bint closed
     uint8_t why  # Why, once closed
     bint zero_window

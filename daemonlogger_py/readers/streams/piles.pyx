@@ -9,8 +9,8 @@ import os
 from daemonlogger_py.errors import StorageError
 
 cimport cython
-from libc.errno cimport EFBIG, EINTR, errno
-from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.errno cimport EFBIG, errno
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcmp, memcpy, memset
 
@@ -18,13 +18,8 @@ from daemonlogger_py.flow.flow cimport Flow, Link, Stream
 from daemonlogger_py.flow.packet cimport Packet
 from daemonlogger_py.readers.streams.copying cimport SNAPLEN_AT, FileHeader, put_record
 from daemonlogger_py.readers.streams.files cimport Files
+from daemonlogger_py.readers.streams.gathered cimport iovec, pwritev, write_pieces
 from daemonlogger_py.savefile.records cimport FILE_HEADER_BYTES, RECORD_HEADER_BYTES
-
-cdef extern from "<sys/uio.h>" nogil:
-    struct iovec:
-        void *iov_base
-        size_t iov_len
-    ssize_t pwritev(int fd, const iovec *pieces, int count, int64_t offset)
 
 cdef enum:
     MOST_PIECES = 512  # in one write; IOV_MAX is 1024
@@ -294,23 +289,3 @@ cdef void name_stream(Stream *stream, const Packet *packet, uint64_t number) noe
         memcpy(link.mac_source, packet.mac_source, 6)
     if packet.mac_destination != NULL:
         memcpy(link.mac_destination, packet.mac_destination, 6)
-
-
-cdef int write_pieces(int fd, iovec *pieces, int count, int64_t *at) noexcept nogil:
-    """Write all pieces at offset `at`, and move that on; 0, or -1 (errno)."""
-    cdef ssize_t done
-    while count:
-        done = pwritev(fd, pieces, count, at[0])
-        if done < 0:
-            if errno == EINTR:
-                continue
-            return -1
-        at[0] += done
-        while count and <size_t>done >= pieces[0].iov_len:
-            done -= pieces[0].iov_len
-            pieces += 1
-            count -= 1
-        if count:
-            pieces[0].iov_base = <uint8_t *>pieces[0].iov_base + done
-            pieces[0].iov_len -= done
-    return 0

@@ -4,7 +4,7 @@ One `Writer` to a thread. It alone touches the files of the streams that are its
 is locked; the order of the batches is the order of the packets.
 """
 cimport cython
-from libc.errno cimport EINTR, EINVAL, EIO, ENOMEM, ENXIO, errno
+from libc.errno cimport EINVAL, EIO, ENOMEM, ENXIO, errno
 from libc.stdint cimport INT64_MAX, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc, qsort
 from libc.string cimport memcmp, memset, strdup
@@ -21,6 +21,7 @@ from daemonlogger_py.readers.streams.batch cimport (
 )
 from daemonlogger_py.readers.streams.closed cimport Closed
 from daemonlogger_py.readers.streams.files cimport Files
+from daemonlogger_py.readers.streams.gathered cimport iovec, write_pieces
 from daemonlogger_py.readers.streams.text cimport Text, free_text, put_char, put_decimal
 
 import os
@@ -32,12 +33,6 @@ cdef extern from "<fcntl.h>" nogil:
         FALLOC_FL_KEEP_SIZE
         FALLOC_FL_PUNCH_HOLE
     int fallocate(int fd, int mode, int64_t offset, int64_t count)
-
-cdef extern from "<sys/uio.h>" nogil:
-    struct iovec:
-        void *iov_base
-        size_t iov_len
-    ssize_t pwritev(int fd, const iovec *pieces, int count, int64_t offset)
 
 cdef extern from "<unistd.h>" nogil:
     ssize_t pread(int fd, void *buffer, size_t count, int64_t offset)
@@ -140,7 +135,6 @@ cdef class Writer:
         cdef int64_t offset = operation.offset
         cdef uint32_t at = operation.first
         cdef int count
-        cdef int64_t bytes_in_vector
         cdef int outcome
         cdef int fd = self.opened_file(operation.kept)
         if fd < 0:
@@ -152,17 +146,13 @@ cdef class Writer:
         offset += operation.kept.base
         while at:
             count = 0
-            bytes_in_vector = 0
             while at and count < MOST_PIECES:
                 vector[count].iov_base = <void *>batch.pieces[at].data
                 vector[count].iov_len = batch.pieces[at].count
-                bytes_in_vector += batch.pieces[at].count
                 count += 1
                 at = batch.pieces[at].next
-            outcome = write_vector(fd, vector, count, offset, bytes_in_vector)
-            if outcome != 0:
-                return outcome
-            offset += bytes_in_vector
+            if write_pieces(fd, vector, count, &offset) != 0:
+                return errno
         return 0
 
     cdef int compare(self, Batch batch, Operation *operation) noexcept nogil:
@@ -300,33 +290,11 @@ cdef void free_kept(Kept *kept) noexcept nogil:
     free(kept)
 
 
-cdef int write_vector(
-    int fd, iovec *vector, int count, int64_t offset, int64_t left
-) noexcept nogil:
-    cdef ssize_t written
-    while left:
-        written = pwritev(fd, vector, count, offset)
-        if written < 0:
-            if errno == EINTR:
-                continue
-            return errno
-        offset += written
-        left -= written
-        while count and <size_t>written >= vector.iov_len:
-            written -= vector.iov_len
-            vector += 1
-            count -= 1
-        if count:
-            vector.iov_base = <uint8_t *>vector.iov_base + written
-            vector.iov_len -= written
-    return 0
-
-
 cdef int write_all(int fd, const uint8_t *data, size_t count, int64_t offset) noexcept nogil:
     cdef iovec vector
     vector.iov_base = <void *>data
     vector.iov_len = count
-    return write_vector(fd, &vector, 1, offset, count)
+    return errno if write_pieces(fd, &vector, 1, &offset) != 0 else 0
 
 
 cdef int make_room(int fd, Kept *kept, int64_t offset) noexcept nogil:
