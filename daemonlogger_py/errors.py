@@ -6,6 +6,8 @@
     +-- PrivilegeError         2  privileges cannot be given up as asked
     +-- SourceError            1  an interface or a savefile cannot be opened, or failed while read
     +-- StorageError           1  the log directory or its volume failed while recording
+    +-- CatalogError           1  a ring's catalog is damaged, locked, missing or not writable
+    +-- OutputError            1  standard output does not take what is written to it
 
 Messages are one line: what, where, what is accepted.
 """
@@ -41,3 +43,14 @@ class SourceError(DaemonloggerError):
 
 class StorageError(DaemonloggerError):
     """The log directory or its volume failed while recording."""
+
+
+class CatalogError(DaemonloggerError):
+    """A ring's catalog is damaged, locked, missing or not writable; the savefiles may be fine."""
+
+    locked = False
+    """Another process held it for too long; nothing else is wrong."""
+
+
+class OutputError(DaemonloggerError):
+    """Standard output does not take what is written to it; the OSError is its cause."""

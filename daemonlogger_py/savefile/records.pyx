@@ -59,6 +59,9 @@ class Walk(NamedTuple):
     torn: bool  # the damage is an unfinished tail: behind `end_offset` is no whole record
     first_ns: int  # time of the first record; 0 in a file without records
     last_ns: int
+    earliest_ns: int = 0  # least time of any record; 0 in a file without records
+    latest_ns: int = 0
+    ordered: bool = True  # times never go back from one record to the next
 
 
 def parse_file_header(data):
@@ -87,8 +90,11 @@ cdef struct Position:
     int64_t offset
     uint64_t first_ns
     uint64_t last_ns
+    uint64_t earliest_ns
+    uint64_t latest_ns
     int verdict
     bint torn
+    bint ordered
 
 
 cdef enum Verdict:
@@ -117,6 +123,18 @@ cdef bint all_zeros(int fd, int64_t offset, uint8_t *block) noexcept nogil:
         offset += got
         got = read_at(fd, block, offset)
     return got == 0
+
+
+cdef inline void note_time(Position *at, uint64_t time_ns) noexcept nogil:
+    if at.packets == 0:
+        at.first_ns = at.earliest_ns = at.latest_ns = time_ns
+    elif time_ns < at.last_ns:
+        at.ordered = False
+    if time_ns < at.earliest_ns:
+        at.earliest_ns = time_ns
+    if time_ns > at.latest_ns:
+        at.latest_ns = time_ns
+    at.last_ns = time_ns
 
 
 cdef void walk_records(
@@ -167,9 +185,7 @@ cdef void walk_records(
             at.verdict = CUT_PACKET
             at.torn = True
             return
-        at.last_ns = timestamp_ns(&header, fraction_ns)
-        if at.packets == 0:
-            at.first_ns = at.last_ns
+        note_time(at, timestamp_ns(&header, fraction_ns))
         at.packets += 1
         at.offset += header_bytes + caplen
 
@@ -212,7 +228,8 @@ def walk(int fd):
     cdef uint8_t *block = <uint8_t *>malloc(BLOCK_BYTES)
     if block == NULL:
         raise MemoryError
-    at.packets = at.first_ns = at.last_ns = 0
+    at.packets = at.first_ns = at.last_ns = at.earliest_ns = at.latest_ns = 0
+    at.ordered = True
     at.offset = FILE_HEADER_BYTES
     at.verdict = WHOLE
     at.torn = False
@@ -227,4 +244,7 @@ def walk(int fd):
         at.torn,
         at.first_ns,
         at.last_ns,
+        at.earliest_ns,
+        at.latest_ns,
+        at.ordered,
     )

@@ -61,6 +61,21 @@ def test_walk_finds_what_a_reader_finds(name: str) -> None:
             expected.times_ns()[0],
             expected.times_ns()[-1],
         )
+        assert (found.earliest_ns, found.latest_ns) == (
+            min(expected.times_ns()),
+            max(expected.times_ns()),
+        )
+        assert found.ordered is (expected.times_ns() == sorted(expected.times_ns()))
+
+
+@given(st.lists(st.integers(0, 9)))
+def test_times_of_records_in_any_order(seconds: list[int]) -> None:
+    packets = [make.Packet(second * 10**9, b"x") for second in seconds]
+    found = walked(make.classic(packets))
+    assert found.packets == len(seconds)
+    assert found.earliest_ns == min(seconds, default=0) * 10**9
+    assert found.latest_ns == max(seconds, default=0) * 10**9
+    assert found.ordered is (seconds == sorted(seconds))
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,9 @@ class Ring:
         except OSError as error:
             raise UsageError(f"--ring {self.shown}: {error.strerror}") from None
         try:
-            self._naming = Naming(self._only_prefix() if prefix is None else prefix)
+            self._naming = Naming(
+                only_prefix(self.dir_fd, self.shown) if prefix is None else prefix
+            )
         except ValueError as error:
             self.close()
             raise UsageError(f"--prefix: {error}") from None
@@ -88,30 +90,18 @@ class Ring:
         return any(self._size_bytes(other) >= FILE_HEADER_BYTES for other in self.after(savefile))
 
     def needed(self, from_ns: int | None, to_ns: int | None) -> list[SavefileName]:
-        """Those that may hold packets of [from_ns, to_ns), oldest first. Raises OSError.
-
-        Packets of a savefile are not newer than the first one of a later savefile; a name says
-        less, and where times run backwards nothing is left out.
-        """
+        """Those that may hold packets of [from_ns, to_ns), oldest first. Raises OSError."""
         savefiles = list(self.savefiles())
         if from_ns is None and to_ns is None:
             return savefiles
         chosen: list[SavefileName] = []
-        next_begin: _Begin | None = None  # of the next savefile that has packets
+        following: Begin | None = None  # of the next savefile that has packets
         for savefile in reversed(savefiles):
-            begin = self._begin(savefile)
-            early = late = False
-            if next_begin is not None and from_ns is not None:
-                early = next_begin.latest_ns + SLACK_NS < from_ns
-            if to_ns is not None:
-                late = begin.earliest_ns - SLACK_NS >= to_ns
-            backwards = (
-                next_begin is not None and next_begin.earliest_ns + SLACK_NS < begin.earliest_ns
-            )
-            if backwards or not (early or late):
+            begin = Begin.of(savefile.epoch, first_packet_ns(self.dir_fd, savefile.name))
+            if may_hold(begin, following, from_ns, to_ns):
                 chosen.append(savefile)
             if begin.has_packets:
-                next_begin = begin
+                following = begin
         chosen.reverse()
         return chosen
 
@@ -121,71 +111,94 @@ class Ring:
             os.close(self.dir_fd)
             self.dir_fd = -1
 
-    def _begin(self, savefile: SavefileName) -> "_Begin":
-        named_ns = savefile.epoch * _NS
-        first_ns = self._first_ns(savefile)
-        if first_ns is None:
-            return _Begin(named_ns, named_ns, has_packets=False)
-        return _Begin(min(named_ns, first_ns), max(named_ns, first_ns), has_packets=True)
-
-    def _first_ns(self, savefile: SavefileName) -> int | None:
-        """Time of its first packet; None without one, and where it is not known."""
-        head = self._head(savefile.name, FILE_HEADER_BYTES + _RECORD_TIME_BYTES)
-        header = parse_file_header(head[:FILE_HEADER_BYTES])
-        stamp = head[FILE_HEADER_BYTES:]
-        if header is None or len(stamp) < _RECORD_TIME_BYTES:
-            return None
-        order = "little" if header.byte_order == "<" else "big"
-        seconds = int.from_bytes(stamp[:4], order)  # type: ignore[arg-type]
-        fraction = int.from_bytes(stamp[4:], order)  # type: ignore[arg-type]
-        return seconds * _NS + fraction * (1 if header.nanosecond else 1000)
-
-    def _head(self, name: str, size: int) -> bytes:
-        flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW
-        try:
-            fd = os.open(name, flags, dir_fd=self.dir_fd)
-        except OSError:
-            return b""  # pruned meanwhile, or not for us: its turn will tell
-        try:
-            return os.pread(fd, size, 0)
-        except OSError:
-            return b""
-        finally:
-            os.close(fd)
-
     def _size_bytes(self, savefile: SavefileName) -> int:
         try:
             return os.stat(savefile.name, dir_fd=self.dir_fd, follow_symlinks=False).st_size
         except OSError:
             return 0
 
-    def _only_prefix(self) -> str:
-        try:
-            names = _regular_files(self.dir_fd)
-        except OSError as error:
-            raise UsageError(f"--ring {self.shown}: {error.strerror}") from None
-        members: dict[str, list[str]] = {}
-        for name in names:
-            if match := NUMBERED.fullmatch(name):
-                members.setdefault(match[1], []).append(name)
-        prefixes = sorted(prefix for prefix in members if self._has_captures(members[prefix]))
-        if not prefixes:
-            raise UsageError(f"--ring {self.shown}: no savefiles PREFIX.EPOCH are there")
-        if len(prefixes) > 1:
-            known = ", ".join(map(printable, prefixes))
-            raise UsageError(f"--ring {self.shown}: --prefix is missing; accepted: {known}")
-        return prefixes[0]
 
-    def _has_captures(self, names: list[str]) -> bool:
-        return any(is_capture(self._head(name, FILE_HEADER_BYTES)) for name in names)
-
-
-class _Begin(NamedTuple):
+class Begin(NamedTuple):
     """Between which times a savefile begins, by its name and its first packet."""
 
     earliest_ns: int
     latest_ns: int
+    packet_ns: int  # time of the packet; without one of the name
     has_packets: bool
+
+    @classmethod
+    def of(cls, epoch: int | None, packet_ns: int | None) -> "Begin":
+        """By the `epoch` in its name, in seconds, and the time of its first packet."""
+        if packet_ns is None:
+            named_ns = (epoch or 0) * _NS
+            return cls(named_ns, named_ns, named_ns, has_packets=False)
+        named_ns = packet_ns if epoch is None else epoch * _NS
+        earliest_ns, latest_ns = min(named_ns, packet_ns), max(named_ns, packet_ns)
+        return cls(earliest_ns, latest_ns, packet_ns, has_packets=True)
+
+
+def may_hold(begin: Begin, following: Begin | None, from_ns: int | None, to_ns: int | None) -> bool:
+    """Whether a savefile may hold packets of [from_ns, to_ns).
+
+    `following` is the next one that has packets. Those of this one are not newer than its first
+    one; a name says less, and where times run backwards nothing is left out.
+    """
+    if following is not None and following.earliest_ns + SLACK_NS < begin.earliest_ns:
+        return True
+    early = (
+        following is not None and from_ns is not None and following.latest_ns + SLACK_NS < from_ns
+    )
+    return not (early or (to_ns is not None and begin.earliest_ns - SLACK_NS >= to_ns))
+
+
+def first_packet_ns(dir_fd: int, name: str) -> int | None:
+    """Time of a savefile's first packet; None without one, and where it is not known."""
+    head = _head(dir_fd, name, FILE_HEADER_BYTES + _RECORD_TIME_BYTES)
+    header = parse_file_header(head[:FILE_HEADER_BYTES])
+    stamp = head[FILE_HEADER_BYTES:]
+    if header is None or len(stamp) < _RECORD_TIME_BYTES:
+        return None
+    order = "little" if header.byte_order == "<" else "big"
+    seconds = int.from_bytes(stamp[:4], order)  # type: ignore[arg-type]
+    fraction = int.from_bytes(stamp[4:], order)  # type: ignore[arg-type]
+    return seconds * _NS + fraction * (1 if header.nanosecond else 1000)
+
+
+def only_prefix(dir_fd: int, shown: str) -> str:
+    """The prefix that the savefiles in a directory have. Raises UsageError unless there is one."""
+    try:
+        names = _regular_files(dir_fd)
+    except OSError as error:
+        raise UsageError(f"--ring {shown}: {error.strerror}") from None
+    members: dict[str, list[str]] = {}
+    for name in names:
+        if match := NUMBERED.fullmatch(name):
+            members.setdefault(match[1], []).append(name)
+    prefixes = sorted(prefix for prefix in members if _has_captures(dir_fd, members[prefix]))
+    if not prefixes:
+        raise UsageError(f"--ring {shown}: no savefiles PREFIX.EPOCH are there")
+    if len(prefixes) > 1:
+        known = ", ".join(map(printable, prefixes))
+        raise UsageError(f"--ring {shown}: --prefix is missing; accepted: {known}")
+    return prefixes[0]
+
+
+def _has_captures(dir_fd: int, names: list[str]) -> bool:
+    return any(is_capture(_head(dir_fd, name, FILE_HEADER_BYTES)) for name in names)
+
+
+def _head(dir_fd: int, name: str, size: int) -> bytes:
+    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW
+    try:
+        fd = os.open(name, flags, dir_fd=dir_fd)
+    except OSError:
+        return b""  # pruned meanwhile, or not for us: its turn will tell
+    try:
+        return os.pread(fd, size, 0)
+    except OSError:
+        return b""
+    finally:
+        os.close(fd)
 
 
 def _regular_files(dir_fd: int) -> list[str]:

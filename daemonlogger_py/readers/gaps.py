@@ -1,0 +1,118 @@
+"""What readers say of what was not recorded, and the gap that nobody could write down.
+
+"Nothing matched" and "we were not recording" are different answers: every reader prints the gaps of
+the span it covers. Which these are, the ledger in the catalog says; `archive` asks it.
+"""
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from daemonlogger_py.readers.figures import counted, utc
+from daemonlogger_py.savefile.catalog import Catalog
+from daemonlogger_py.savefile.catalog_rows import Gap, Run
+
+if TYPE_CHECKING:
+    from daemonlogger_py.readers.archive import Directory
+
+MOST_LINES = 20
+SOCKET = ".socket"
+_BOOT_ID = "/proc/sys/kernel/random/boot_id"
+_ANSWER_S = 1.0
+
+# What a kind means for the packets of its span, and what it is called.
+MEANING = {
+    "stopped": ("not recorded", "stopped"),
+    "crashed": ("not recorded", "the recorder was killed"),
+    "dropped": ("incomplete", "dropped by the kernel"),
+    "lost": ("incomplete", "lost by the recorder"),
+    "disk_stalled": ("perhaps incomplete", "the disk stalled"),
+    "disk_full": ("not recorded", "the disk was full"),
+    "interface_down": ("not recorded", "the interface was down"),
+    "clock_stepped": ("times are not to be relied on", "the clock was set"),
+    "unknown": ("not known what was recorded", ""),
+}
+
+
+def gap_lines(gaps: Sequence[tuple["Directory", Gap]]) -> list[str]:
+    """What readers say of gaps on standard error, a line each, at most MOST_LINES.
+
+    For instance ``[!] not recorded 2026-11-21T14:00:01Z to 14:02:11Z: stopped (SIGTERM)``.
+    """
+    several = len({(directory.path, directory.prefix) for directory, _ in gaps}) > 1
+    shown = gaps if len(gaps) <= MOST_LINES else gaps[: MOST_LINES - 1]
+    lines = [_line(directory if several else None, gap) for directory, gap in shown]
+    if len(shown) < len(gaps):
+        more = len(gaps) - len(shown)
+        lines.append(f"[!] and {counted(more, 'gap')} more: dlctl ls lists them")
+    return lines
+
+
+def ring_lines(ring: str, prefix: str | None, from_ns: int | None, to_ns: int | None) -> list[str]:
+    """What a reader of packets says before it reads a span of a `ring`. Raises UsageError."""
+    from daemonlogger_py.config.archive import Where
+    from daemonlogger_py.readers.archive import Archive
+
+    where = Where(rings=(ring,), prefix=prefix, from_ns=from_ns, to_ns=to_ns)
+    with Archive(where) as archive:
+        return [*gap_lines(archive.gaps()), *archive.complaints]
+
+
+def unfinished(catalog: Catalog, to_ns: int | None) -> list[Gap]:
+    """The gap since a recorder was killed, which only its next start will write down."""
+    last = catalog.last_run()
+    if last is None or last.ended_ns is not None or (to_ns is not None and last.seen_ns >= to_ns):
+        return []
+    if lives(last) or answers(catalog.path):
+        return []
+    return [Gap(kind="crashed", from_ns=last.seen_ns, run=last.number, detail="none runs now")]
+
+
+def _line(directory: "Directory | None", gap: Gap) -> str:
+    what, why = MEANING.get(gap.kind, ("not recorded", gap.kind))
+    if gap.packets is not None:
+        why = f"{counted(gap.packets, 'packet')} {why}"
+    detail = gap.detail if gap.detail.isprintable() else repr(gap.detail)
+    reason = f"{why} ({detail})" if why and detail else why or detail or "no reason is known"
+    where = (
+        "" if directory is None else f" in {os.path.join(directory.shown, directory.prefix or '')}"
+    )
+    return f"[!] {what} {_span(gap)}{where}: {reason}"
+
+
+def _span(gap: Gap) -> str:
+    begin = utc(gap.from_ns)
+    if gap.to_ns is None:
+        return f"since {begin}"
+    end = utc(gap.to_ns)
+    if end == begin:
+        return f"at {begin}"
+    same_day = begin[:11] == end[:11]
+    return f"{begin} to {end[11:] if same_day else end}"
+
+
+def lives(run: Run) -> bool:
+    """Whether the process that began the run may still be there."""
+    try:
+        with open(_BOOT_ID, encoding="ascii") as file:
+            boot_id = file.read().strip()
+    except OSError:
+        return True
+    if run.boot_id.replace("-", "") != boot_id.replace("-", ""):
+        return False
+    return run.pid > 0 and os.path.exists(f"/proc/{run.pid}")
+
+
+def answers(catalog_path: str) -> bool:
+    """Whether a recorder's process listens beside the catalog; where that is not known, it does."""
+    import socket
+
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as one:
+        one.settimeout(_ANSWER_S)
+        try:
+            one.connect(catalog_path.removesuffix(".catalog") + SOCKET)
+        except (ConnectionRefusedError, FileNotFoundError):
+            return False
+        except OSError:
+            return True
+    return True

@@ -1,0 +1,242 @@
+"""Walks and hashes savefiles, and compares them with the catalog and the index; changes nothing.
+
+Only the classic pcap format is verified; anything else counts as a failure, since nobody looked
+into it. A savefile that is being written at this moment may end within a record and then reads as
+cut short.
+"""
+
+import os
+import stat
+import sys
+import threading
+import time
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import closing, suppress
+from typing import NamedTuple
+
+from daemonlogger_py.config.archive import VerifyConfig
+from daemonlogger_py.errors import CatalogError
+from daemonlogger_py.readers.archive import Directory, Member
+from daemonlogger_py.readers.inputs.directory import PCAPNG_MAGIC
+from daemonlogger_py.readers.output import write_lines
+from daemonlogger_py.readers.progress import Progress
+from daemonlogger_py.readers.verify.looking import Asked, Looking, in_order
+from daemonlogger_py.readers.verify.verdict import CatalogVerdict, Verdict
+from daemonlogger_py.savefile.catalog_rows import ARCHIVED, OPEN, Entry
+from daemonlogger_py.savefile.records import walk
+from daemonlogger_py.savefile.survey import sha256_of
+
+FOREIGN_MAGIC = {
+    PCAPNG_MAGIC: "pcapng",
+    b"\x1f\x8b": "gzip",
+    b"\x28\xb5\x2f\xfd": "zstd",
+    b"\xfd7zXZ": "xz",
+}
+# A recorder says that it pruned a savefile a moment after it did.
+_PRUNED_S = 1.0
+
+
+class _Task(NamedTuple):
+    member: Member
+    entry: Entry | None  # also one that is about the file as it was
+    sidecar: str | None  # path of its index
+    named: bool  # it was asked for itself, and has to be there
+
+
+class Counter:
+    """Bytes read by several threads."""
+
+    def __init__(self) -> None:
+        self.read_bytes = 0
+        self._lock = threading.Lock()
+
+    def add(self, read_bytes: int) -> None:
+        """Count some more."""
+        with self._lock:
+            self.read_bytes += read_bytes
+
+
+def check(config: VerifyConfig) -> int:
+    """Print a line a savefile, and one a catalog that has faults; return the exit status."""
+    sound = True
+    with closing(verdicts(config)) as found:
+        for verdict in found:
+            if isinstance(verdict, Verdict) or not verdict.whole or config.json:
+                write_lines([verdict.as_json() if config.json else verdict.text()])
+            sound = sound and verdict.whole
+    return 0 if sound else 1
+
+
+def verdicts(config: VerifyConfig) -> Generator[Verdict | CatalogVerdict, None, None]:
+    """Verdicts in the order of what is asked for; each catalog's follows its savefiles'.
+
+    Never raises for a file: what cannot be read is a verdict as well. Raises UsageError.
+    """
+    counter = Counter()
+    with (
+        Looking(config.where) as looking,
+        Progress(looking.total_bytes, wanted=config.progress and not _on_terminal()) as progress,
+    ):
+        for asked in looking.asked:
+            if isinstance(asked, Verdict):
+                yield asked
+                continue
+            tasks = list(_tasks(asked, config))
+            found = in_order(tasks, lambda task: _verdict(task, counter), config.jobs)
+            with closing(found):
+                for verdict in found:
+                    if verdict is not None:
+                        yield verdict
+                    progress.update(counter.read_bytes)
+            yield from _of_catalogs(asked, config)
+
+
+def _on_terminal() -> bool:
+    # A line for each savefile shows as well how far it is; a bar would be written through them.
+    return sys.stdout.isatty()
+
+
+def _tasks(asked: Asked, config: VerifyConfig) -> Iterator[_Task]:
+    entries: dict[int, Mapping[str, Entry]] = {}
+    for member in asked.members:
+        directory = member.directory
+        if id(directory) not in entries:
+            entries[id(directory)] = _entries(directory) if config.hashes else {}
+        index_dir = config.index_dir or directory.index_dir
+        sidecar = None
+        if config.indexes and index_dir is not None:
+            from daemonlogger_py.readers.index.sidecar import sidecar_name
+
+            sidecar = os.path.join(index_dir, sidecar_name(member.name))
+        yield _Task(member, entries[id(directory)].get(member.name), sidecar, asked.named)
+
+
+def _entries(directory: Directory) -> Mapping[str, Entry]:
+    found: dict[str, Entry] = {}
+    with suppress(CatalogError):  # its own verdict says so
+        for entry in directory.catalog.entries() if directory.catalog is not None else ():
+            found[entry.name] = entry
+    return found
+
+
+def _verdict(task: _Task, counter: Counter) -> Verdict | None:
+    """What was found; None: it was pruned since the ring was listed."""
+    path = _path(task.member)
+    try:
+        fd = task.member.open()
+        try:
+            return _of_savefile(path, fd, task, counter)
+        finally:
+            os.close(fd)
+    except OSError as error:
+        if isinstance(error, FileNotFoundError) and not task.named:
+            return None
+        return Verdict(path, damage=error.strerror or str(error))
+
+
+def _path(member: Member) -> str:
+    return os.path.join(member.directory.path, member.name)
+
+
+def _of_savefile(path: str, fd: int, task: _Task, counter: Counter) -> Verdict:
+    status = os.fstat(fd)
+    if not stat.S_ISREG(status.st_mode):
+        return Verdict(path, damage="not a regular file")
+    faults = [*_compared(fd, status, task.entry, counter), *_of_sidecar(fd, task.sidecar)]
+    foreign = foreign_format(os.pread(fd, 8, 0))
+    if foreign:
+        damage = f"not verified: {foreign}, and only classic pcap is verified"
+        return Verdict(path, size_bytes=status.st_size, damage=damage, faults=tuple(faults))
+    found = walk(fd)
+    if task.entry is None or task.entry.sha256 is None:
+        counter.add(found.size_bytes)
+    return Verdict(
+        path,
+        packets=found.packets,
+        size_bytes=found.size_bytes,
+        end_offset=found.end_offset,
+        first_ns=found.first_ns if found.packets else None,
+        last_ns=found.last_ns if found.packets else None,
+        damage=found.damage,
+        faults=tuple(faults),
+    )
+
+
+def _compared(
+    fd: int, status: os.stat_result, entry: Entry | None, counter: Counter
+) -> Iterator[str]:
+    """What differs from when the savefile was sealed."""
+    if entry is None or entry.state == OPEN or entry.sha256 is None:
+        return
+    sha256 = sha256_of(fd, status.st_size, counter.add)
+    if status.st_size != entry.size_bytes:
+        yield f"altered: {status.st_size} bytes, and {entry.size_bytes} when it was sealed"
+    elif sha256 != entry.sha256:
+        yield "altered: its SHA-256 is not the one it was sealed with"
+
+
+def _of_sidecar(fd: int, sidecar: str | None) -> list[str]:
+    if sidecar is None or not os.path.lexists(sidecar):
+        return []
+    from daemonlogger_py.readers.index.build import sidecar_faults
+
+    name = os.path.basename(sidecar)
+    return [f"index {name}: {fault.removeprefix(f'{sidecar}: ')}"
+            for fault in sidecar_faults(fd, sidecar)]  # fmt: skip
+
+
+def foreign_format(head: bytes) -> str | None:
+    """What a file that begins so is, if it is not classic pcap."""
+    return next((name for magic, name in FOREIGN_MAGIC.items() if head.startswith(magic)), None)
+
+
+def _of_catalogs(asked: Asked, config: VerifyConfig) -> Iterator[CatalogVerdict]:
+    """Verdicts on the catalogs of rings that are looked at as a whole."""
+    if not config.hashes:
+        return
+    for line in asked.archive.complaints:
+        # Only catalogs are complained of; their path is said first.
+        path = next(
+            (
+                known
+                for directory in asked.directories
+                if line.startswith((known := f"{directory.path}/{directory.prefix}.catalog"))
+            ),
+            asked.archive.directories[0].path,
+        )
+        yield CatalogVerdict(path, (line,))
+    if asked.named:
+        return
+    spanned = config.where.from_ns is not None or config.where.to_ns is not None
+    for directory in asked.directories:
+        catalog = directory.catalog
+        if catalog is not None:
+            faults = [*catalog.check(), *([] if spanned else _gone(directory))]
+            yield CatalogVerdict(catalog.path, tuple(dict.fromkeys(faults)))
+
+
+def _gone(directory: Directory) -> Iterator[str]:
+    """Savefiles that the catalog has and the directory has not."""
+    missing = _missing(directory)
+    if missing:
+        # What is recording may have pruned them, and what was killed may not have said so.
+        time.sleep(_PRUNED_S)
+        last = _last_run_ended(directory)
+        missing = _missing(directory) & missing if last else set()
+    for name in sorted(missing):
+        yield f"{name} is gone, and was not pruned"
+
+
+def _missing(directory: Directory) -> set[str]:
+    names = {
+        name for name, entry in _entries(directory).items() if entry.state not in (OPEN, ARCHIVED)
+    }
+    return names.difference(os.listdir(directory.dir_fd))
+
+
+def _last_run_ended(directory: Directory) -> bool:
+    try:
+        last = directory.catalog.last_run() if directory.catalog is not None else None
+    except CatalogError:
+        return False
+    return last is None or last.ended_ns is not None

@@ -1,0 +1,111 @@
+"""What `verify` looks at, in order, and how several are looked at at once.
+
+A path that is not there, or no savefile, is looked at as well: it is a verdict of its own.
+"""
+
+import os
+from collections import deque
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from types import TracebackType
+from typing import NamedTuple, Self, TypeVar
+
+from daemonlogger_py.config.archive import Where
+from daemonlogger_py.errors import SourceError
+from daemonlogger_py.readers.archive import Archive, Directory, Member
+from daemonlogger_py.readers.inputs.capture import printable
+from daemonlogger_py.readers.inputs.directory import age_order
+from daemonlogger_py.readers.verify.verdict import Verdict
+
+_AHEAD = 4  # savefiles begun for each worker, so that none of them waits for the printing
+
+_Task = TypeVar("_Task")
+_Found = TypeVar("_Found")
+
+
+class Asked(NamedTuple):
+    """One ring or PATH that is to be looked at."""
+
+    archive: Archive
+    members: list[Member]
+    named: bool  # it is a savefile: nothing is said of the rest of its directory
+
+    @property
+    def directories(self) -> Sequence[Directory]:
+        """The rings in it."""
+        return [one for one in self.archive.directories if one.prefix is not None]
+
+
+class Looking:
+    """All that `where` asks for, open, in its order. Raises UsageError for rings."""
+
+    def __init__(self, where: Where) -> None:
+        self._stack = ExitStack()
+        self.asked: list[Asked | Verdict] = []
+        try:
+            for ring in where.rings:
+                only = where._replace(paths=(), rings=(ring,))
+                self._add(only, named=False)
+            for path in where.paths:
+                only = where._replace(paths=(path,), rings=())
+                try:
+                    self._add(only, named=not os.path.isdir(path))
+                except SourceError as error:
+                    reason = str(error).removeprefix(f"{printable(path)}: ")
+                    self.asked.append(Verdict(path, damage=reason))
+        except BaseException:
+            self._stack.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._stack.close()
+
+    @property
+    def total_bytes(self) -> int:
+        """Of all savefiles."""
+        return sum(
+            member.size_bytes
+            for one in self.asked
+            if isinstance(one, Asked)
+            for member in one.members
+        )
+
+    def _add(self, where: Where, *, named: bool) -> None:
+        archive = self._stack.enter_context(Archive(where))
+        members = archive.members()
+        members.sort(key=lambda member: age_order(member.name))
+        self.asked.append(Asked(archive, members, named))
+
+
+def in_order(
+    tasks: Sequence[_Task], look: Callable[[_Task], _Found], jobs: int | None
+) -> Generator[_Found, None, None]:
+    """`look` at all tasks, several at once, and give what was found in their order.
+
+    `jobs` of them at a time; None: as many as there are processors for us. What is not yet begun
+    when the iterator is closed is not done.
+    """
+    workers = min(jobs or len(os.sched_getaffinity(0)), max(len(tasks), 1))
+    if workers == 1:
+        yield from map(look, tasks)
+        return
+    waiting: deque[Future[_Found]] = deque()
+    with ThreadPoolExecutor(workers, thread_name_prefix="verify") as pool:
+        try:
+            for task in tasks:
+                waiting.append(pool.submit(look, task))
+                if len(waiting) >= workers * _AHEAD:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)

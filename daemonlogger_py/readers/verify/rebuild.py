@@ -1,0 +1,292 @@
+"""Catalogs anew, from the savefiles alone; pins and the ledger stay where they can be read.
+
+Where the database is sound, all happens in one transaction of it, beside a recorder that writes it.
+Where it is not, another is made, and gets the name once it is whole: that takes that nobody writes
+the damaged one meanwhile. What a recorder counted of a savefile is kept if its SHA-256 is the same.
+"""
+
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing, suppress
+from typing import NamedTuple, TypeVar
+
+from daemonlogger_py.config.archive import VerifyConfig
+from daemonlogger_py.errors import CatalogError, UsageError
+from daemonlogger_py.readers.archive import CATALOG, UNKNOWN, Directory, Member
+from daemonlogger_py.readers.figures import counted
+from daemonlogger_py.readers.gaps import answers
+from daemonlogger_py.readers.inputs.capture import printable
+from daemonlogger_py.readers.output import tell, write_lines
+from daemonlogger_py.readers.progress import Progress
+from daemonlogger_py.readers.verify.checking import Counter
+from daemonlogger_py.readers.verify.looking import Looking, in_order
+from daemonlogger_py.readers.verify.verdict import CatalogVerdict, Verdict
+from daemonlogger_py.savefile import catalog_schema
+from daemonlogger_py.savefile.catalog import Catalog, set_aside
+from daemonlogger_py.savefile.catalog_rows import OPEN, RECOVERED, SEALED, Entry, Gap, Pin, Run
+from daemonlogger_py.savefile.leases import is_written
+from daemonlogger_py.savefile.names import SavefileName
+from daemonlogger_py.savefile.survey import survey
+
+REBUILT = ".rebuilt"
+
+_Row = TypeVar("_Row")
+
+
+class _Surveyed(NamedTuple):
+    entry: Entry | None  # None: it is being written, or is gone
+    failure: str | None
+
+
+class _Ledger(NamedTuple):
+    """What of a damaged catalog can still be read."""
+
+    entries: Mapping[str, Entry]
+    runs: list[Run]
+    gaps: list[Gap]
+    pins: list[Pin]
+    quota_bytes: int | None
+    whole: bool
+
+
+def rebuild(config: VerifyConfig) -> int:
+    """Make the catalogs of all rings that are asked for; print a line each; return the status.
+
+    1 where a savefile could not be read. Raises UsageError and CatalogError.
+    """
+    failed = False
+    with Looking(config.where) as looking:
+        rings = list(_rings(looking))
+        counter = Counter()
+        with Progress(looking.total_bytes, wanted=config.progress) as progress:
+            for directory, members in rings:
+                entries: list[Entry] = []
+                found = in_order(members, lambda member: _surveyed(member, counter), config.jobs)
+                with closing(found):
+                    for one in found:
+                        progress.update(counter.read_bytes)
+                        if one.failure is not None:
+                            failed = True
+                            tell("verify", one.failure)
+                        if one.entry is not None:
+                            entries.append(one.entry)
+                verdict = CatalogVerdict(_path(directory), note=_rewritten(directory, entries))
+                write_lines([verdict.as_json() if config.json else verdict.text()])
+    return 1 if failed else 0
+
+
+def _rings(looking: Looking) -> Iterator[tuple[Directory, list[Member]]]:
+    found = 0
+    for asked in looking.asked:
+        if isinstance(asked, Verdict):
+            raise UsageError(f"{printable(asked.path)}: {asked.damage}")
+        if asked.named:
+            shown = asked.archive.directories[0].shown
+            raise UsageError(
+                f"--rebuild: a savefile of {shown or os.curdir} is named; accepted: directories"
+            )
+        for directory in asked.directories:
+            found += 1
+            yield directory, [one for one in asked.members if one.directory is directory]
+    if not found:
+        raise UsageError("--rebuild: no savefiles PREFIX.EPOCH are there")
+
+
+def _surveyed(member: Member, counter: Counter) -> _Surveyed:
+    try:
+        fd = member.open()
+    except FileNotFoundError:
+        return _Surveyed(None, None)  # pruned meanwhile
+    except OSError as error:
+        return _Surveyed(None, f"{member.shown}: {error.strerror}")
+    try:
+        if is_written(fd):
+            return _Surveyed(None, None)
+        found = survey(fd, progress=counter.add)
+    except OSError as error:
+        return _Surveyed(None, f"{member.shown}: {error.strerror}")
+    finally:
+        os.close(fd)
+    if found.changed:
+        return _Surveyed(None, None)  # by somebody without a lock: it is not sealed
+    state = SEALED if member.state in (UNKNOWN, OPEN) else member.state
+    name = SavefileName(member.epoch, member.serial, member.name)
+    return _Surveyed(found.entry(name, state), None)
+
+
+def _path(directory: Directory) -> str:
+    return os.path.join(directory.path, f"{directory.prefix}{CATALOG}")
+
+
+def _rewritten(directory: Directory, entries: list[Entry]) -> str:
+    """Write the catalog and say what is in it."""
+    path = _path(directory)
+    try:
+        # What a rebuild left that was killed.
+        for left in (REBUILT, REBUILT + catalog_schema.NEW, catalog_schema.NEW):
+            catalog_schema.discard(path + left)
+    except OSError as error:
+        raise CatalogError(f"{printable(path)}: cannot be made: {error.strerror}") from None
+    done = _in_place(directory, path, entries) if os.path.lexists(path) else None
+    if done is None:
+        done = _made_anew(directory, path, entries)
+    packets = sum(entry.packets for entry in entries)
+    return f"made anew: {counted(len(entries), 'savefile')}, {counted(packets, 'packet')}; {done}"
+
+
+def _in_place(directory: Directory, path: str, entries: list[Entry]) -> str | None:
+    """Replace the entries of a sound database; None: it is not sound."""
+    try:
+        with Catalog.open(path, write=True) as catalog:
+            if catalog.query("PRAGMA integrity_check(1)") != [("ok",)]:
+                return None
+            with catalog.transaction():
+                lost = catalog.mend()
+                known = {entry.name: entry for entry in catalog.entries()}
+                surveyed = {entry.name for entry in entries}
+                here = set(os.listdir(directory.dir_fd))
+                # Those of savefiles that are being written, or were sealed since.
+                keep = [name for name in known if name in here and name not in surveyed]
+                entries = [entry for entry in entries if entry.name in here]
+                catalog.replace_entries(_with_counts(entries, known), keep)
+                if lost.keys() & {"gap", "run"}:
+                    catalog.add_gap(_unknown(entries))
+                pins = len(catalog.pins())
+    except CatalogError as error:
+        if error.locked:
+            raise
+        return None
+    ledger = "the ledger is kept" if not lost else f"{sum(lost.values())} damaged rows are removed"
+    return f"{ledger}, {counted(pins, 'pin')} kept"
+
+
+def _made_anew(directory: Directory, path: str, entries: list[Entry]) -> str:
+    """Make another database and put the one that is there aside."""
+    there = os.path.lexists(path)
+    if there and (answers(path) or _is_recorded(directory)):
+        raise CatalogError(
+            f"{printable(path)}: is damaged, and a recorder writes it; accepted: --rebuild once"
+            " the recorder has been stopped"
+        )
+    ledger = _salvaged(path)
+    new = path + REBUILT
+    with Catalog.create(new) as catalog, catalog.transaction():
+        catalog.replace_entries(_with_counts(entries, ledger.entries))
+        for run in ledger.runs:
+            catalog.begin_run(run)
+        for gap in ledger.gaps:
+            catalog.add_gap(gap)
+        for pin in ledger.pins:
+            catalog.put_pin(pin)
+        catalog.set_pin_quota_bytes(ledger.quota_bytes)
+        if there and not ledger.whole:
+            catalog.add_gap(_unknown(entries))
+    _own(new, directory, entries)
+    aside = _published(new, path, there=there)
+    pins = counted(len(ledger.pins), "pin")
+    if not there:
+        return "there was none before"
+    kept = "the ledger" if ledger.whole else "what could be read of the ledger"
+    return f"{kept} and {pins} kept; the damaged one is {printable(os.path.basename(aside))} now"
+
+
+def _published(new: str, path: str, *, there: bool) -> str:
+    """Give the new database its name; what had it is put aside."""
+    try:
+        fd = os.open(new, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+        aside = set_aside(path) if there else ""
+        # A log without its database would be taken for the new one's.
+        catalog_schema.discard(path)
+        with suppress(FileNotFoundError):
+            os.rename(new + catalog_schema.PAGES, path + catalog_schema.PAGES)
+        os.rename(new, path)
+    except OSError as error:
+        raise CatalogError(f"{printable(path)}: cannot be made: {error.strerror}") from None
+    return aside
+
+
+def _own(new: str, directory: Directory, entries: list[Entry]) -> None:
+    """Give the database to whoever owns the savefiles: its recorder has to write it."""
+    for name in [entry.name for entry in entries[-1:]] or [os.curdir]:
+        with suppress(OSError):
+            owner = os.stat(name, dir_fd=directory.dir_fd, follow_symlinks=False)
+            for end in ("", catalog_schema.PAGES):
+                os.chown(new + end, owner.st_uid, owner.st_gid, follow_symlinks=False)
+
+
+def _is_recorded(directory: Directory) -> bool:
+    for name in os.listdir(directory.dir_fd):
+        if not name.startswith(f"{directory.prefix}."):
+            continue
+        with suppress(OSError):
+            fd = os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory.dir_fd)
+            try:
+                if is_written(fd):
+                    return True
+            finally:
+                os.close(fd)
+    return False
+
+
+def _salvaged(path: str) -> _Ledger:
+    """Whatever can still be read of a catalog."""
+    try:
+        catalog = Catalog.open(path)
+    except CatalogError:
+        return _Ledger({}, [], [], [], None, whole=False)
+    with catalog:
+        entries, _ = _read(catalog.entries)
+        runs, runs_whole = _read(catalog.runs)
+        gaps, gaps_whole = _read(catalog.gaps)
+        pins, _ = _read(catalog.pins)
+        quotas, _ = _read(lambda: [catalog.pin_quota_bytes()])
+        return _Ledger(
+            {entry.name: entry for entry in entries},
+            runs,
+            gaps,
+            pins,
+            quotas[0] if quotas else None,
+            runs_whole and gaps_whole and not catalog.disbelieved,
+        )
+
+
+def _read(rows: Callable[[], Iterable[_Row]]) -> tuple[list[_Row], bool]:
+    """What can be read of these, and whether that is all."""
+    found: list[_Row] = []
+    try:
+        for row in rows():
+            found.append(row)  # noqa: PERF402 - what came before a failure stays
+    except CatalogError:
+        return found, False
+    return found, True
+
+
+def _with_counts(entries: Iterable[Entry], known: Mapping[str, Entry]) -> Iterator[Entry]:
+    """Entries with what only the recorder knew of them, if the savefile is still the same."""
+    for entry in entries:
+        before = known.get(entry.name)
+        if before is None or before.sha256 != entry.sha256:
+            yield entry
+            continue
+        yield entry._replace(
+            state=RECOVERED if before.state == RECOVERED else SEALED,
+            opened_ns=before.opened_ns,
+            sealed_ns=before.sealed_ns,
+            dropped=before.dropped,
+            lost=before.lost,
+            why=before.why,
+            run=before.run,
+        )
+
+
+def _unknown(entries: list[Entry]) -> Gap:
+    """That what was missed is not known any more."""
+    begins = [entry.first_ns for entry in entries if entry.first_ns is not None]
+    now_ns = time.time_ns()
+    detail = "the catalog was damaged and made anew"
+    return Gap(from_ns=min(begins, default=now_ns), to_ns=now_ns, detail=detail)

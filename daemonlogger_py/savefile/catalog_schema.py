@@ -1,0 +1,257 @@
+"""The tables of a catalog, and how its database is opened, made and put aside.
+
+Which rows stand in them is `catalog_rows`'s, what is done with them `catalog`'s. Every row ends
+with a checksum over its other columns.
+"""
+
+import os
+from contextlib import suppress
+from stat import S_ISLNK, S_ISREG
+from typing import TYPE_CHECKING, NamedTuple
+
+from daemonlogger_py.errors import CatalogError
+from daemonlogger_py.savefile.catalog_rows import Entry, Gap, Link, Meta, Pin, Run
+
+if TYPE_CHECKING:
+    import sqlite3
+
+# "DLpy", as PRAGMA application_id: file(1) and we know whose database it is.
+APPLICATION_ID = 0x444C7079
+VERSION = 1
+WAIT_S = 5.0
+"""How long a lock of somebody else is waited for."""
+
+NEW, DAMAGED = ".new", ".damaged"
+WAL, SHARED_MEMORY, PAGES = "-wal", "-shm", "-pages"
+
+_MODE = 0o644
+# SQLite takes everything else in a URI as it is.
+_PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789/._-~")
+
+
+class Table(NamedTuple):
+    """A table whose columns are the fields of a NamedTuple, followed by their checksum."""
+
+    name: str
+    fields: tuple[str, ...]
+    key: str  # PRIMARY KEY
+    texts: frozenset[str]
+    blobs: frozenset[str]
+    by_number: bool = False  # the key is SQLite's row number
+
+    @property
+    def columns(self) -> str:
+        """All columns, for SELECT and INSERT."""
+        return ", ".join((*self.fields, "checksum"))
+
+    @property
+    def write(self) -> str:
+        """The statement that writes a row, in the place of any other with its key."""
+        # The cast lets bytes that are no UTF-8 into a text: a prefix may hold any.
+        places = ["CAST(? AS TEXT)" if field in self.texts else "?" for field in self.fields]
+        values = ", ".join((*places, "?"))
+        return f"REPLACE INTO {self.name} ({self.columns}) VALUES ({values})"  # noqa: S608
+
+    @property
+    def create(self) -> str:
+        """The statement that makes it."""
+        fields = ", ".join(f"{field} {self._kind(field)}" for field in self.fields)
+        plain = "" if self.by_number else " WITHOUT ROWID"
+        return (
+            f"CREATE TABLE {self.name} ({fields}, checksum INTEGER NOT NULL,"
+            f" PRIMARY KEY ({self.key})){plain}"
+        )
+
+    def _kind(self, field: str) -> str:
+        return "TEXT" if field in self.texts else "BLOB" if field in self.blobs else "INTEGER"
+
+
+_BLOBS = frozenset({"sha256", "previous_chain", "chain"})
+
+SAVEFILE = Table(
+    "savefile", Entry._fields, "epoch, serial, name", frozenset({"name", "state", "why"}), _BLOBS
+)
+LINK = Table("link", Link._fields, "position", frozenset({"name"}), _BLOBS, by_number=True)
+RUN = Table(
+    "run",
+    Run._fields,
+    "number",
+    frozenset({"why", "interface", "filter_text", "host", "version", "boot_id"}),
+    frozenset(),
+    by_number=True,
+)
+GAP = Table(
+    "gap",
+    Gap._fields,
+    "number",
+    frozenset({"kind", "savefile", "detail"}),
+    frozenset(),
+    by_number=True,
+)
+PIN = Table("pin", Pin._fields, "number", frozenset({"reason"}), frozenset(), by_number=True)
+META = Table("meta", Meta._fields, "key", frozenset(Meta._fields), frozenset())
+
+TABLES = (SAVEFILE, LINK, RUN, GAP, PIN, META)
+
+_INDEXES = (
+    "CREATE UNIQUE INDEX savefile_name ON savefile (name)",
+    "CREATE INDEX savefile_position ON savefile (position)",
+    "CREATE INDEX gap_from ON gap (from_ns)",
+)
+
+
+def create(path: str) -> None:
+    """Make a new, empty catalog. Raises CatalogError if there is something already.
+
+    It gets its name once it is whole, so that a killed process leaves no half of one.
+    """
+    import sqlite3
+
+    new = path + NEW
+    try:
+        discard(new)
+        os.close(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _MODE))
+        connection = _connect(new, "rw")
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            connection.execute(f"PRAGMA user_version = {VERSION}")
+            for statement in (*(table.create for table in TABLES), *_INDEXES):
+                connection.execute(statement)
+            connection.execute("COMMIT")
+        finally:
+            connection.close()
+        os.link(new, path)
+        discard(new)
+    except sqlite3.Error as error:
+        raise CatalogError(f"{printable(path)}: cannot be made: {error}") from None
+    except OSError as error:
+        raise CatalogError(f"{printable(path)}: cannot be made: {error.strerror}") from None
+
+
+def connect(path: str, *, write: bool) -> "sqlite3.Connection":
+    """Open a catalog, known to be one of ours. Raises CatalogError, and sqlite3.Error."""
+    if not os.path.exists(path):
+        raise CatalogError(f"{printable(path)}: there is no catalog")
+    _refuse_links(path)
+    import sqlite3
+
+    if write:
+        connection = _connect(path, "rw")
+        try:
+            _require_ours(connection, path)
+            connection.execute("PRAGMA synchronous = NORMAL")
+            # What is deleted is overwritten: no remains that a checksum would have to cover.
+            connection.execute("PRAGMA secure_delete = ON")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+    connection = _connect(path, "ro")
+    try:
+        _require_ours(connection, path)
+    except sqlite3.OperationalError:
+        connection.close()
+        if not is_settled(path):
+            raise
+        # The directory may not be written, so there is no place for WAL's shared memory; and
+        # nothing is in a log that would need it.
+        connection = _connect(path, "ro&immutable=1")
+        try:
+            _require_ours(connection, path)
+        except BaseException:
+            connection.close()
+            raise
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def discard(path: str) -> None:
+    """Remove a database that nobody needs, with what belongs to it. Raises OSError."""
+    for end in (WAL, SHARED_MEMORY, PAGES, ""):
+        with suppress(FileNotFoundError):
+            os.unlink(path + end)
+
+
+def set_aside(path: str) -> str:
+    """Rename a damaged catalog to PATH.damaged[.N], and return that name. Raises OSError.
+
+    What it says in its log is kept with it. Nobody may have it open for writing.
+    """
+    number = 0
+    aside = path + DAMAGED
+    while os.path.lexists(aside):
+        number += 1
+        aside = f"{path}{DAMAGED}.{number}"
+    # The log first: beside another catalog of this name it would be read as that one's.
+    for end in (WAL, ""):
+        with suppress(FileNotFoundError):
+            os.rename(path + end, aside + end)
+    for end in (SHARED_MEMORY, PAGES):
+        with suppress(FileNotFoundError):
+            os.unlink(path + end)
+    return aside
+
+
+def printable(path: str) -> str:
+    """The path as a terminal may see it."""
+    return path if path.isprintable() else repr(path)
+
+
+def is_settled(path: str) -> bool:
+    """Whether nothing stands in the write-ahead log of the catalog `path`."""
+    try:
+        return os.stat(path + WAL).st_size == 0
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+
+
+def _connect(path: str, mode: str) -> "sqlite3.Connection":
+    import sqlite3
+
+    quoted = "".join(chr(byte) if byte in _PLAIN else f"%{byte:02X}" for byte in os.fsencode(path))
+    connection = sqlite3.connect(
+        f"file:{quoted}?mode={mode}",
+        uri=True,
+        timeout=WAIT_S,
+        isolation_level=None,
+        check_same_thread=False,
+    )
+    connection.text_factory = _text
+    return connection
+
+
+def _refuse_links(path: str) -> None:
+    """Whoever may write the directory must not choose what another user reads or writes.
+
+    Nor what he waits for: SQLite would open a pipe, and wait for its other end.
+    """
+    for end in ("", WAL, SHARED_MEMORY):
+        try:
+            mode = os.lstat(path + end).st_mode
+        except OSError:
+            continue
+        if not S_ISREG(mode):
+            what = "a symbolic link" if S_ISLNK(mode) else "not a regular file"
+            raise CatalogError(f"{printable(path + end)}: is {what}")
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode("utf-8", "surrogateescape")
+
+
+def _require_ours(connection: "sqlite3.Connection", path: str) -> None:
+    ((application_id,),) = connection.execute("PRAGMA application_id").fetchall()
+    ((version,),) = connection.execute("PRAGMA user_version").fetchall()
+    if application_id != APPLICATION_ID:
+        raise CatalogError(f"{printable(path)}: is damaged, or no catalog of daemonlogger's")
+    if version != VERSION:
+        raise CatalogError(
+            f"{printable(path)}: is of version {version}; accepted: {VERSION}"
+            " (of a newer daemonlogger, or damaged)"
+        )

@@ -1,0 +1,23 @@
+"""Which savefiles a pin holds: the one rule for the recorder, which does not prune them, and dlctl.
+
+By name and modification time alone, so that it also holds for savefiles no catalog knows, and needs
+none of them opened. It rather holds a savefile too many than one too few.
+"""
+
+_NS = 1_000_000_000
+EARLY_NS = _NS
+"""Packets that waited in the kernel's buffer are stamped before the savefile they got into was
+opened: a roll-over just after a full second has some of the second before."""
+
+
+def earliest_ns(epoch: int) -> int:
+    """When the first packet of a savefile named after the second `epoch` may have been stamped."""
+    return epoch * _NS - EARLY_NS
+
+
+def holds(from_ns: int, to_ns: int, epoch: int, modified_ns: int) -> bool:
+    """Whether a savefile may have packets of [from_ns, to_ns), all in nanoseconds since 1970.
+
+    `epoch` is the second in its name, at which it was opened; it was written last at `modified_ns`.
+    """
+    return earliest_ns(epoch) < to_ns and from_ns <= max(modified_ns, epoch * _NS)

@@ -1,0 +1,147 @@
+"""What readers say of gaps, and the gap since a recorder was killed."""
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from daemonlogger_py.config.archive import Where
+from daemonlogger_py.readers import gaps
+from daemonlogger_py.readers.archive import Archive, Directory
+from daemonlogger_py.readers.gaps import answers, gap_lines, lives, ring_lines
+from daemonlogger_py.savefile.catalog_rows import GAP_KINDS, Gap, Run
+
+from .made_ring import FIRST, NS, PREFIX, add_gap, make_ring, open_catalog
+
+HERE = Directory(-1, "/pcap", "/pcap", "eth0", None, None)
+THERE = HERE._replace(shown="/other", path="/other")
+
+
+def line(**fields: object) -> str:
+    made = Gap(from_ns=FIRST * NS, **fields)  # type: ignore[arg-type]
+    (found,) = gap_lines([(HERE, made)])
+    return found
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        (
+            {"kind": "stopped", "to_ns": (FIRST + 130) * NS, "detail": "SIGTERM"},
+            "[!] not recorded 2023-11-14T22:13:20Z to 22:15:30Z: stopped (SIGTERM)",
+        ),
+        ({"kind": "stopped"}, "[!] not recorded since 2023-11-14T22:13:20Z: stopped"),
+        (
+            {"kind": "dropped", "to_ns": (FIRST + 1) * NS, "packets": 1234},
+            "[!] incomplete 2023-11-14T22:13:20Z to 22:13:21Z: 1,234 packets dropped by the kernel",
+        ),
+        (
+            {"kind": "clock_stepped", "to_ns": FIRST * NS + 5, "detail": "back by 3.5 s"},
+            (
+                "[!] times are not to be relied on at 2023-11-14T22:13:20Z:"
+                " the clock was set (back by 3.5 s)"
+            ),
+        ),
+        (
+            {"kind": "crashed", "to_ns": (FIRST + 86400) * NS},
+            (
+                "[!] not recorded 2023-11-14T22:13:20Z to 2023-11-15T22:13:20Z:"
+                " the recorder was killed"
+            ),
+        ),
+        (
+            {"kind": "unknown", "detail": "the catalog was lost"},
+            "[!] not known what was recorded since 2023-11-14T22:13:20Z: the catalog was lost",
+        ),
+        (
+            {"kind": "of_the_future"},
+            "[!] not recorded since 2023-11-14T22:13:20Z: of_the_future",
+        ),
+    ],
+)
+def test_a_line(fields: dict[str, object], expected: str) -> None:
+    assert line(**fields) == expected
+
+
+@pytest.mark.parametrize("kind", GAP_KINDS)
+def test_every_kind_has_its_words(kind: str) -> None:
+    assert set(gaps.MEANING) == {*GAP_KINDS}
+    assert line(kind=kind).count("_") == 0
+
+
+def test_a_detail_cannot_command_the_terminal() -> None:
+    assert "\x1b" not in line(kind="stopped", detail="\x1b[2J\n")
+
+
+def test_rings_are_told_apart_where_there_are_several() -> None:
+    gap = Gap(kind="stopped", from_ns=FIRST * NS)
+    one, other = gap_lines([(HERE, gap), (THERE, gap)])
+    assert "Z in /pcap/eth0: stopped" in one
+    assert "Z in /other/eth0: stopped" in other
+
+
+def test_lines_are_bounded() -> None:
+    many = [(HERE, Gap(kind="dropped", from_ns=FIRST * NS))] * 1000
+    found = gap_lines(many)
+    assert len(found) == gaps.MOST_LINES
+    assert found[-1] == "[!] and 981 gaps more: dlctl ls lists them"
+    assert gap_lines([]) == []
+
+
+def boot_id() -> str:
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+@pytest.fixture
+def killed(tmp_path: Path) -> Path:
+    """A ring whose last run has no end, and whose recorder is not there."""
+    make_ring(tmp_path)
+    with open_catalog(tmp_path) as catalog:
+        catalog.begin_run(Run(seen_ns=(FIRST + 500) * NS, pid=1, boot_id="another boot"))
+    return tmp_path
+
+
+def test_a_killed_recorder_left_a_gap_that_lasts(killed: Path) -> None:
+    with Archive(Where(rings=(str(killed),))) as archive:
+        ((_, gap),) = archive.gaps()
+        assert (gap.kind, gap.from_ns, gap.to_ns) == ("crashed", (FIRST + 500) * NS, None)
+        assert archive.gaps(to_ns=(FIRST + 500) * NS) == []
+        assert len(archive.gaps(from_ns=(FIRST + 900) * NS)) == 1
+
+
+def test_a_recorder_that_lives_left_none(killed: Path) -> None:
+    with open_catalog(killed) as catalog:
+        catalog.begin_run(Run(seen_ns=FIRST * NS, pid=os.getpid(), boot_id=boot_id()))
+    with Archive(Where(rings=(str(killed),))) as archive:
+        assert archive.gaps() == []
+
+
+def test_a_recorder_that_answers_left_none(killed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(killed)  # a socket's path is short
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listening:
+        listening.bind(f"{PREFIX}.socket")
+        listening.listen()
+        assert answers(f"{PREFIX}.catalog")
+        with Archive(Where(rings=(".",))) as archive:
+            assert archive.gaps() == []
+    assert not answers(f"{PREFIX}.catalog")
+
+
+def test_whether_a_process_lives() -> None:
+    assert lives(Run(pid=os.getpid(), boot_id=boot_id()))
+    assert lives(Run(pid=os.getpid(), boot_id=boot_id().replace("-", "")))
+    assert not lives(Run(pid=os.getpid(), boot_id="another"))
+    assert not lives(Run(pid=0, boot_id=boot_id()))
+    assert not lives(Run(pid=2**22 + 1, boot_id=boot_id()))  # above what the kernel gives out
+
+
+def test_what_is_said_before_a_ring_is_read(tmp_path: Path) -> None:
+    make_ring(tmp_path)
+    add_gap(tmp_path, "stopped", 130, 200, detail="SIGTERM")
+    (line,) = ring_lines(str(tmp_path), None, None, None)
+    assert line == "[!] not recorded 2023-11-14T22:15:30Z to 22:16:40Z: stopped (SIGTERM)"
+    assert ring_lines(str(tmp_path), PREFIX, None, (FIRST + 130) * NS) == []
+    (tmp_path / f"{PREFIX}.catalog").write_bytes(b"damaged")
+    (complaint,) = ring_lines(str(tmp_path), None, None, None)
+    assert "is damaged" in complaint

@@ -1,0 +1,70 @@
+"""Tables as SQLite has them, and the database files that belong together."""
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from daemonlogger_py.savefile import catalog_schema
+from daemonlogger_py.savefile.catalog_schema import TABLES, Table
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> str:
+    made = str(tmp_path / "p.catalog")
+    catalog_schema.create(made)
+    return made
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
+def test_a_table_has_the_fields_of_its_rows_and_a_checksum(path: str, table: Table) -> None:
+    connection = sqlite3.connect(path)
+    rows = connection.execute(f"PRAGMA table_info({table.name})").fetchall()
+    connection.close()
+    assert [row[1] for row in rows] == [*table.fields, "checksum"]
+    kinds = {row[1]: row[2] for row in rows}
+    assert {name for name, kind in kinds.items() if kind == "TEXT"} == table.texts
+    assert {name for name, kind in kinds.items() if kind == "BLOB"} == table.blobs & {*table.fields}
+
+
+def test_a_catalog_is_a_database_with_a_log_and_a_number(path: str) -> None:
+    connection = sqlite3.connect(path)
+    asked = [connection.execute(f"PRAGMA {name}").fetchone()[0]
+             for name in ("journal_mode", "application_id", "user_version")]  # fmt: skip
+    connection.close()
+    assert asked == ["wal", 0x444C7079, catalog_schema.VERSION]
+
+
+def test_writers_overwrite_what_they_delete(path: str) -> None:
+    connection = catalog_schema.connect(path, write=True)
+    assert connection.execute("PRAGMA secure_delete").fetchone() == (1,)
+    connection.close()
+
+
+def test_discarding_removes_all_files_of_a_database(path: str) -> None:
+    for end in ("-wal", "-shm", "-pages"):
+        Path(path + end).touch()
+    catalog_schema.discard(path)
+    assert list(Path(path).parent.iterdir()) == []
+    catalog_schema.discard(path)
+
+
+def test_a_database_is_settled_when_its_log_is_empty(path: str) -> None:
+    assert catalog_schema.is_settled(path)
+    Path(path + "-wal").touch()
+    assert catalog_schema.is_settled(path)
+    Path(path + "-wal").write_bytes(b"x")
+    assert not catalog_schema.is_settled(path)
+
+
+@pytest.mark.parametrize("name", ["p?mode=memory", "50%", "a#b", "a b", "é"])
+def test_a_path_is_a_path_whatever_is_in_it(tmp_path: Path, name: str) -> None:
+    path = str(tmp_path / name)
+    catalog_schema.create(path)
+    catalog_schema.connect(path, write=False).close()
+    assert Path(path).stat().st_size > 0
+
+
+def test_a_path_is_shown_so_that_no_terminal_obeys_it() -> None:
+    assert catalog_schema.printable("a/b") == "a/b"
+    assert "\x1b" not in catalog_schema.printable("a\x1b[2J")

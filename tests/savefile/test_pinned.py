@@ -1,0 +1,41 @@
+"""Which savefiles a pin holds: every one that may have a packet of its span, and few others."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from daemonlogger_py.savefile.pinned import EARLY_NS, earliest_ns, holds
+
+NS = 1_000_000_000
+EPOCH = 1000
+MODIFIED_NS = 1060 * NS
+
+
+@pytest.mark.parametrize(
+    ("from_ns", "to_ns", "held"),
+    [
+        (0, EPOCH * NS - EARLY_NS, False),
+        (0, EPOCH * NS - EARLY_NS + 1, True),
+        (EPOCH * NS, MODIFIED_NS, True),
+        (MODIFIED_NS, MODIFIED_NS + 1, True),
+        (MODIFIED_NS + 1, MODIFIED_NS + 2, False),
+        (0, 1 << 62, True),
+        (1030 * NS, 1030 * NS + 1, True),
+    ],
+)
+def test_bounds(from_ns: int, to_ns: int, *, held: bool) -> None:
+    assert holds(from_ns, to_ns, EPOCH, MODIFIED_NS) is held
+
+
+def test_a_file_whose_time_was_set_back_still_has_its_name() -> None:
+    assert holds(EPOCH * NS, EPOCH * NS + 1, EPOCH, 0)
+
+
+@given(st.integers(0, 2000), st.integers(0, 1000), st.integers(0, 1), st.integers(0, 3000 * NS))
+def test_a_packet_that_may_be_in_it_is_held(
+    epoch: int, lasts_s: int, early_s: int, at_ns: int
+) -> None:
+    packet_ns = epoch * NS - early_s * NS + at_ns % (lasts_s * NS + NS)
+    modified_ns = max(packet_ns, epoch * NS)
+    assert packet_ns >= earliest_ns(epoch)
+    assert holds(packet_ns, packet_ns + 1, epoch, modified_ns)
