@@ -43,6 +43,7 @@ class RecorderConfig:
     log_dir: str = "."
     prefix: str = "daemonlogger.pcap"
     archive: str | None = None
+    catalog: bool | None = None  # None: with ring, of an interface
     ring: bool = False
     prune_run: bool = False
     max_files: int | None = None
@@ -83,6 +84,12 @@ class RecorderConfig:
     def savefiles(self) -> bool:
         """Whether it writes any: a soft tap alone does not."""
         return not self.tap or self.tee
+
+    @property
+    def cataloged(self) -> bool:
+        """Whether a catalog is kept of what is recorded."""
+        wanted = self.ring if self.catalog is None else self.catalog
+        return wanted and self.read is None and self.savefiles
 
     @property
     def pid_path(self) -> str | None:

@@ -150,7 +150,8 @@ def _fields(given: Mapping[str, Given]) -> dict[str, Any]:
         fields["min_free_percent"] = min_free
     elif min_free is not None:
         fields["min_free_bytes"] = min_free
-    if "sandbox" in fields:
-        fields["sandbox"] = fields["sandbox"] == "on"
+    for name in ("catalog", "sandbox"):
+        if name in fields:
+            fields[name] = fields[name] == "on"
     fields["roll_size_given"] = "roll_size" in fields
     return fields

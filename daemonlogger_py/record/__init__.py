@@ -10,8 +10,15 @@
 ``ring``        the savefiles there are; ``prune`` and ``archive`` take them away
 ``recovery``    what a killed recorder left
 ``signals``     INT, TERM, QUIT, HUP, USR1, and the wake-up descriptor
-``messages``    what a person or a machine reads
+``messages``    what a person or a machine reads; ``clocks`` whether the clock was set
 ``watch``       the interface: down, gone, back; ``taps`` those that packets are sent on to
+``chronicle``   notes what happens for the catalog, and asks what is pinned (``pins``)
+
+The catalog has a process of its own, so that no packet ever waits for it:
+
+``cataloger``   what it does; ``catalog_process`` how it comes to be, ``catalog_link`` who it hears
+``catalog_store`` the database and what refuses it; ``ledger`` runs and gaps; ``census`` what is new
+``surveyor``    reads and hashes savefiles; ``answers`` and ``figures`` tell ``dlctl status``
 
 Packets are never looked into here.
 """

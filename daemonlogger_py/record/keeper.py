@@ -8,11 +8,12 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from daemonlogger_py.errors import StorageError
 from daemonlogger_py.record.archive import Archiver
 from daemonlogger_py.record.messages import Tell
+from daemonlogger_py.record.pins import Pins
 from daemonlogger_py.record.prune import Enforced, Pruner
 from daemonlogger_py.record.retention import Limits, Plan, Volume, plan
 from daemonlogger_py.record.ring import Ring
@@ -40,6 +41,22 @@ class RingState(NamedTuple):
     files: int
     size_bytes: int
     oldest_ns: int | None  # when the oldest savefile was last written to, ns since 1970
+    oldest_epoch: int | None = None  # the second in its name
+    pinned_bytes: int = 0
+
+
+class PinSource(Protocol):
+    """Knows what is pinned; `record.chronicle.Chronicle` is one."""
+
+    @property
+    def pins_known(self) -> bool:
+        """Whether `pins` is all there is; until then something may be pinned."""
+
+    def pins(self) -> Pins:
+        """What is pinned, the same object as long as it is the same. Never waits."""
+
+    def wait_for_pins(self) -> bool:
+        """Wait a little for the pins to be known; returns whether they are."""
 
 
 class Keeper:
@@ -68,6 +85,10 @@ class Keeper:
         self._said_unmet: tuple[str, ...] = ()
         self._reconciled_at = time.monotonic()
         self._reconcile_s = RECONCILE_S
+        self._pin_source: PinSource | None = None
+        self._pins = Pins()  # those that the ring keeps to
+        self._waited_for_pins = False
+        self._growth: Callable[[], int] = int
         self.pruned = 0
         """Savefiles deleted, or taken by the archiver."""
         self.state = RingState(0, 0, None)
@@ -85,6 +106,32 @@ class Keeper:
         """The archive directory, open; None without one."""
         return None if self._archiver is None else self._archiver.target_fd
 
+    def keep_pinned(self, source: PinSource) -> None:
+        """Prune nothing from now on that `source` says is pinned."""
+        self._pin_source = source
+
+    def share_volume(self, growth: Callable[[], int]) -> None:
+        """Leave room on the volume for the bytes that `growth` says something else may grow by."""
+        self._growth = growth
+
+    def heed(self, pins: Pins) -> None:
+        """Have the ring keep what is pinned."""
+        if pins is not self._pins:
+            self._pins = pins
+            self.ring.pin(pins.cover if pins else None)
+
+    def on_archived(self, tell: Callable[[str, str], None]) -> None:
+        """Call `tell` with the name of each savefile that was archived, here and there."""
+        self._pruner.on_archived(tell)
+
+    @property
+    def what_is_left(self) -> str:
+        """Why nothing (more) can be pruned, as messages say it."""
+        if not self.ring.pinned_files:
+            return "nothing left to prune"
+        count, size = self.ring.pinned_files, self.ring.pinned_bytes
+        return f"nothing left to prune but what is pinned ({count} savefiles, {size} bytes)"
+
     def make_room(self, may_grow_bytes: int) -> None:
         """Prune what has to go before a savefile of up to `may_grow_bytes` is opened."""
         self._rolling = True
@@ -97,13 +144,16 @@ class Keeper:
 
     def foretell(self, may_grow_bytes: int) -> Plan:
         """Plan what `make_room` would prune, and prune nothing."""
+        return self._plan(self._limits, may_grow_bytes, opening=1)
+
+    def _plan(self, limits: Limits, reserve_bytes: int, *, opening: int) -> Plan:
         return plan(
             self.ring,
-            self._limits,
-            look_at_volume(self._dir_fd) if self._limits.needs_volume else None,
-            reserve_bytes=may_grow_bytes,
+            limits,
+            self._look_at_volume() if limits.needs_volume else None,
+            reserve_bytes=reserve_bytes,
             now_ns=time.time_ns(),
-            opening=1,
+            opening=opening,
             frees_volume=self._archiver is None or not self._archiver.same_volume,
         )
 
@@ -140,6 +190,7 @@ class Keeper:
         True promises room, which may take a moment: an archive may still be taking savefiles.
         """
         # Where archiving frees nothing, recording goes before keeping what is oldest.
+        self._heed_pins(prunes=True)
         in_vain = self._archiver is not None and self._archiver.same_volume
         done = self._pruner.make_space(
             wanted_bytes, force_delete=in_vain or self._pruner.archiving_fails
@@ -156,9 +207,12 @@ class Keeper:
 
     def _enforce(self, limits: Limits, reserve_bytes: int, *, opening: int) -> None:
         try:
+            self._heed_pins(prunes=False)
+            if self._pins_may_come and self._plan(limits, reserve_bytes, opening=opening).prunes:
+                self._heed_pins(prunes=True)
             done = self._pruner.enforce(
                 limits,
-                lambda: look_at_volume(self._dir_fd),
+                self._look_at_volume,
                 reserve_bytes=reserve_bytes,
                 now_ns=time.time_ns(),
                 opening=opening,
@@ -168,18 +222,45 @@ class Keeper:
         self._note(done)
         if done.unmet and done.unmet != self._said_unmet:
             unmet = ", ".join(done.unmet)
-            text = f"[!] Ringbuffer: {unmet}: nothing left to prune, going on while there is room"
+            left = self.what_is_left
+            text = f"[!] Ringbuffer: {unmet}: {left}, going on while there is room"
             self._say("nothing_to_prune", text, limits=unmet)
         self._said_unmet = done.unmet
+
+    def _look_at_volume(self) -> Volume:
+        volume = look_at_volume(self._dir_fd)
+        return Volume(volume.total_bytes, max(0, volume.free_bytes - self._growth()))
+
+    @property
+    def _pins_may_come(self) -> bool:
+        source = self._pin_source
+        return source is not None and not source.pins_known and not self._waited_for_pins
+
+    def _heed_pins(self, *, prunes: bool) -> None:
+        """Keep to what is pinned by now; before something `prunes`, that has to be known."""
+        source = self._pin_source
+        if source is None:
+            return
+        if prunes and self._pins_may_come:
+            self._waited_for_pins = True
+            if not source.wait_for_pins():
+                text = "[!] Ringbuffer: what is pinned is not known, pruning goes on without"
+                self._say("pins_unknown", text)
+        self.heed(source.pins())
 
     def _note(self, done: Enforced) -> None:
         self.pruned += len(done.pruned)
         self._note_state()
 
     def _note_state(self) -> None:
-        oldest = next(self.ring.oldest_first(), None)
-        oldest_ns = None if oldest is None else oldest.modified_ns
-        self.state = RingState(len(self.ring), self.ring.total_bytes, oldest_ns)
+        oldest = self.ring.oldest
+        self.state = RingState(
+            len(self.ring),
+            self.ring.total_bytes,
+            None if oldest is None else oldest.modified_ns,
+            None if oldest is None else oldest.epoch,
+            self.ring.pinned_bytes,
+        )
 
     def _tell(self, event: str, text: str, /, **facts: object) -> None:
         if (

@@ -8,10 +8,10 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from select import POLLOUT, poll
-from typing import Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 # About a megabyte of text; more than any reader that is alive falls behind.
 CAPACITY = 10_000
@@ -68,9 +68,19 @@ class Messages:
         self._changed = threading.Condition()
         self._closing = False
         self._thread: threading.Thread | None = None
+        self._hear: Callable[[str, dict[str, Any]], None] | None = None
+
+    def listen(self, hear: Callable[[str, dict[str, Any]], None] | None) -> None:
+        """Call `hear` with event and facts of each message, on the thread that tells it.
+
+        It must not wait and not raise.
+        """
+        self._hear = hear
 
     def tell(self, event: str, text: str, /, **facts: object) -> None:
         """Say `text`; `event` and `facts` are what the JSON form adds to it."""
+        if self._hear is not None:
+            self._hear(event, facts)
         message = self._message(event, text, facts)
         with self._changed:
             if len(self._messages) >= CAPACITY:

@@ -13,6 +13,7 @@ class NoWriter:
     lost_packets = 0
     failure = None
     current_path = None
+    current_bytes = 0
     busy = False
     roll_bytes = 1 << 62
     """Never rolls over."""

@@ -27,6 +27,7 @@ class Sealed(NamedTuple):
     first_ns: int  # times of its packets, ns since 1970; 0 without packets
     last_ns: int
     dropped: int  # packets that the kernel dropped while it was written
+    lost: int = 0  # packets that the recorder could not write into it
 
 
 class OpenSavefile:

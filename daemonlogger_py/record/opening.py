@@ -26,7 +26,6 @@ from daemonlogger_py.savefile.names import Naming
 if TYPE_CHECKING:
     from daemonlogger_py.engine.live import LiveSource
     from daemonlogger_py.record.keeper import Keeper
-    from daemonlogger_py.record.retention import Limits
     from daemonlogger_py.record.taps import Taps
     from daemonlogger_py.savefile.names import SavefileName
     from daemonlogger_py.service.privileges import Identity
@@ -67,6 +66,7 @@ class Opened(NamedTuple):
     interface: "LiveSource | None"  # the source, if it is one
     taps: "Taps | None"
     filter_text: str
+    since_ns: int = 0  # ns since 1970; what came from then on is recorded
 
 
 @contextmanager
@@ -107,24 +107,11 @@ def opened(
             source = interface = _open_interface(config, wake_fd, filter_text)
             config = replace(config, interface=interface.interface)
         stack.callback(source.close)
+        since_ns = time.time_ns()
         taps = _open_taps(config, source, wake_fd, tell) if config.tap else None
         if taps is not None:
             stack.callback(taps.close)
-        yield Opened(config, log_dir, source, interface, taps, filter_text)
-
-
-def _limits(config: RecorderConfig) -> "Limits":
-    """What the ring has to keep to, as asked for."""
-    from daemonlogger_py.record.retention import Limits
-
-    return Limits(
-        max_files=config.max_files,
-        max_percent=config.max_percent,
-        max_bytes=config.max_bytes,
-        min_free_bytes=config.min_free_bytes,
-        min_free_percent=config.min_free_percent,
-        max_age_s=config.max_age,
-    )
+        yield Opened(config, log_dir, source, interface, taps, filter_text, since_ns)
 
 
 def _filter_text(config: RecorderConfig) -> str:
@@ -147,12 +134,13 @@ def _keeper(
     config: RecorderConfig, dir_fd: int, log_dir: str, naming: Naming, tell: Tell
 ) -> "Keeper":
     from daemonlogger_py.record.keeper import Keeper
+    from daemonlogger_py.record.retention import limits_of
 
     return Keeper(
         dir_fd,
         log_dir,
         naming,
-        _limits(config),
+        limits_of(config),
         tell,
         this_run_only=config.prune_run,
         archive=None if config.archive is None else config.outside(config.archive),
@@ -221,10 +209,10 @@ def _roll_size(config: RecorderConfig, dir_fd: int) -> int:
     if not config.ring:
         return config.roll_size
     from daemonlogger_py.record.keeper import look_at_volume
-    from daemonlogger_py.record.retention import allowance
+    from daemonlogger_py.record.retention import allowance, limits_of
 
     volume = look_at_volume(dir_fd)
-    limited = allowance(_limits(config), volume)
+    limited = allowance(limits_of(config), volume)
     most = volume.total_bytes if limited is None else min(limited, volume.total_bytes)
     what = "its volume holds" if limited is None else "the ring's limits leave"
     if config.roll_size_given:

@@ -6,6 +6,7 @@ Only says; everything is open by then, and nothing has been recorded.
 import os
 import time
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from daemonlogger_py import __version__
 from daemonlogger_py.config.recorder import PID_DIR, PID_FILE, RecorderConfig
@@ -13,6 +14,9 @@ from daemonlogger_py.config.units import UNIT_NAMES
 from daemonlogger_py.record.messages import Tell, printable
 from daemonlogger_py.record.opening import LogDir, Opened
 from daemonlogger_py.record.rollover import RollGrid
+
+if TYPE_CHECKING:
+    from daemonlogger_py.record.pins import Pins
 
 
 def introduce(opened: Opened, tell: Tell) -> None:
@@ -149,6 +153,8 @@ def foretell(opened: Opened, tell: Tell) -> None:
         tell("check", "Nothing would be pruned: there is no ring")
         return
     keeper = opened.log_dir.keeper
+    if config.cataloged:
+        keeper.heed(_pinned(config))
     planned = keeper.foretell(config.roll_size)
     keeper.close()
     doing, done = ("prune", "pruned") if config.archive is None else ("archive", "archived")
@@ -157,5 +163,22 @@ def foretell(opened: Opened, tell: Tell) -> None:
         tell("would_prune", f"Would {doing} {path}: {prune.reason}", path=path, reason=prune.reason)
     for reason in planned.unmet:
         tell("would_stay_unmet", f"[!] {reason}: would not hold, nothing else is left to prune")
+    if keeper.ring.pinned_files:
+        count, size = keeper.ring.pinned_files, keeper.ring.pinned_bytes
+        tell("would_keep", f"{count} savefiles are pinned, {size} bytes", count=count)
     count = len(planned.prunes)
     tell("check", f"{count} of {len(keeper.ring)} savefiles would be {done}", prunes=count)
+
+
+def _pinned(config: RecorderConfig) -> "Pins":
+    """What is pinned, as far as the catalog can be read."""
+    from daemonlogger_py.errors import CatalogError
+    from daemonlogger_py.record.pins import Pins
+    from daemonlogger_py.savefile.catalog import Catalog
+
+    path = os.path.join(config.outside(config.log_dir), f"{config.prefix}.catalog")
+    try:
+        with Catalog.open(path) as catalog:
+            return Pins((pin.from_ns, pin.to_ns) for pin in catalog.pins())
+    except CatalogError:
+        return Pins()

@@ -5,6 +5,9 @@ removed, and never through a link. One that is already gone was someone else's d
 counted as ours. One that the directory does not let go of is said once, and left alone until the
 ring is reconciled: recording goes on.
 
+A savefile that a reader holds goes after all others, and it is said when it must go nevertheless.
+Its reader has it open and reads on; the volume gets the space back when it is done.
+
 Everything here runs on the thread that owns the ring. The archiver finishes on its own thread; what
 it says is queued and taken up by ``settle()``, which every other method calls first.
 """
@@ -12,6 +15,7 @@ it says is queued and taken up by ``settle()``, which every other method calls f
 import errno
 import fcntl
 import os
+import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -20,8 +24,21 @@ from stat import S_ISREG
 from daemonlogger_py.record.archive import Archiver, Outcome
 from daemonlogger_py.record.lease import has_writer
 from daemonlogger_py.record.messages import Tell
-from daemonlogger_py.record.retention import VOLUME_FULL, Limits, Prune, Volume, plan, plan_space
+from daemonlogger_py.record.retention import (
+    VOLUME_FULL,
+    Limits,
+    Plan,
+    Prune,
+    Volume,
+    plan,
+    plan_space,
+)
 from daemonlogger_py.record.ring import Ring, Savefile
+from daemonlogger_py.savefile.leases import is_held
+
+# So long a savefile that was being read is taken to be read still.
+LEASE_S = 5.0
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +64,9 @@ class Pruner:
         self._archiver: Archiver | None = None
         self._outcomes: deque[Outcome] = deque()
         self._archiving_fails = False
+        self._on_archived: Callable[[str, str], None] | None = None
+        self._postponed_at = 0.0  # monotonic
+        self._spares_readers = True
 
     @property
     def archiving_fails(self) -> bool:
@@ -56,6 +76,10 @@ class Pruner:
     def archive_to(self, archiver: Archiver) -> None:
         """Move savefiles from now on; the archiver's callback has to be ``finished``."""
         self._archiver = archiver
+
+    def on_archived(self, tell: Callable[[str, str], None]) -> None:
+        """Call `tell` with the name of each savefile that was archived, here and there."""
+        self._on_archived = tell
 
     def finished(self, outcome: Outcome) -> None:
         """Take the archiver's word, on any thread; ``settle()`` acts on it."""
@@ -74,13 +98,14 @@ class Pruner:
         """Prune, and return what was really pruned: deleted, or taken by the archiver.
 
         With force_delete nothing is archived: for a full volume, when the archiver is too slow or
-        fails. A savefile the archiver has no room for stays in the ring, to be planned again.
+        fails. A savefile the archiver has no room for stays in the ring, to be planned again; one
+        that is being read is postponed, unless another would not do as well.
         """
         self.settle()
         archiver = None if force_delete else self._archiver
         done = []
         for prune in prunes:
-            if not self._is_there(prune.savefile):
+            if not self._is_there(prune.savefile) or self._waits_for_reader(prune):
                 continue
             if archiver is None:
                 if self._delete(prune):
@@ -110,6 +135,7 @@ class Pruner:
         """
         pruned: list[Prune] = []
         self.settle()
+        self._look_for_readers()
         while True:
             volume = self._volume(look) if limits.needs_volume and look else None
             wanted = plan(
@@ -123,8 +149,7 @@ class Pruner:
             )
             done = self.apply(wanted.prunes)
             pruned += done
-            waits = any(prune.savefile.name in self._ring for prune in wanted.prunes)
-            if waits or len(done) == len(wanted.prunes):
+            if self._all_tried(wanted, done):
                 return Enforced(tuple(pruned), wanted.unmet)
 
     def make_space(self, wanted_bytes: int, *, force_delete: bool = False) -> Enforced:
@@ -144,14 +169,44 @@ class Pruner:
             else:
                 wanted_bytes -= self._pending_bytes()
         pruned: list[Prune] = []
+        self._look_for_readers()
         while True:
             wanted = plan_space(self._ring, wanted_bytes)
             done = self.apply(wanted.prunes, force_delete=force_delete)
             pruned += done
             wanted_bytes -= sum(prune.savefile.allocated_bytes for prune in done)
-            waits = any(prune.savefile.name in self._ring for prune in wanted.prunes)
-            if waits or len(done) == len(wanted.prunes):
+            if self._all_tried(wanted, done):
                 return Enforced(tuple(pruned), wanted.unmet)
+
+    def _look_for_readers(self) -> None:
+        """Offer what was being read some time ago: it may not be any more."""
+        self._spares_readers = True
+        if time.monotonic() - self._postponed_at >= LEASE_S:
+            self._ring.offer_again()
+
+    def _all_tried(self, wanted: Plan, done: list[Prune]) -> bool:
+        """Whether nothing more can be done now; else it is to be planned again."""
+        waits = any(self._ring.offers(prune.savefile) for prune in wanted.prunes)
+        if not waits and len(done) < len(wanted.prunes):
+            return False
+        if waits or not wanted.unmet or not self._ring.postponed_files:
+            return True
+        self._spares_readers = False
+        self._ring.offer_again()
+        return False
+
+    def _waits_for_reader(self, prune: Prune) -> bool:
+        if not self._is_being_read(prune.savefile):
+            return False
+        if self._spares_readers and prune.may_wait:
+            if not self._ring.postponed_files:
+                self._postponed_at = time.monotonic()
+            self._ring.postpone(prune.savefile)
+            return True
+        path = self._path(prune.savefile)
+        text = f"[!] Ringbuffer: {path} is being read, and has to go: {prune.reason}"
+        self._tell("prune_read", text, path=path, reason=prune.reason)
+        return False
 
     def _volume(self, look: Callable[[], Volume]) -> Volume:
         # What the archiver has in hand will be free soon; planning it again would prune too much.
@@ -179,11 +234,23 @@ class Pruner:
             return False
         return True
 
+    def _is_being_read(self, savefile: Savefile) -> bool:
+        """Whether a reader has it leased."""
+        try:
+            fd = os.open(savefile.name, _READ, dir_fd=self._dir_fd)
+        except OSError:
+            return False
+        try:
+            return is_held(fd)
+        except OSError:  # a file system without locks
+            return False
+        finally:
+            os.close(fd)
+
     def _is_being_written(self, savefile: Savefile) -> bool:
         """Whether another recorder of the same directory and prefix has it open (and locked)."""
-        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         try:
-            fd = os.open(savefile.name, flags, dir_fd=self._dir_fd)
+            fd = os.open(savefile.name, _READ, dir_fd=self._dir_fd)
         except OSError:
             return False  # one that cannot be read may still be removed
         try:
@@ -221,6 +288,8 @@ class Pruner:
 
     def _archived(self, outcome: Outcome) -> None:
         self._ring.remove(outcome.savefile)
+        if self._on_archived is not None and outcome.archived_as is not None:
+            self._on_archived(outcome.savefile.name, outcome.archived_as)
         if self._archiving_fails:
             self._archiving_fails = False
             self._tell("archive_recovered", "[-] Archiving works again")

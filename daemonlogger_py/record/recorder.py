@@ -542,7 +542,8 @@ class Recorder:
             except UsageError as error:
                 self._tell("filter_kept", f"[!] {error}; the filter stays as it was")
             else:
-                self._tell("refiltered", f"[-] Filter read again from {self._config.filter_file}")
+                said = f"[-] Filter read again from {self._config.filter_file}"
+                self._tell("refiltered", said, filter=text)
         self._roll("hangup", "Hangup, rolling over!")
         if self._vitals is not None:
             self._vitals.reloaded()

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
+from daemonlogger_py.config.recorder import RecorderConfig
 from daemonlogger_py.record.ring import Savefile
 
 NS_PER_SECOND = 1_000_000_000
@@ -32,10 +33,10 @@ class Savefiles(Protocol):
         """Count the savefiles, those being written included."""
 
     def oldest_first(self) -> Iterator[Savefile]:
-        """Yield the sealed savefiles by (epoch, serial)."""
+        """Yield the savefiles that may be pruned by (epoch, serial)."""
 
     def modified_before(self, cutoff_ns: int) -> Iterator[Savefile]:
-        """Yield the sealed savefiles last modified before cutoff_ns."""
+        """Yield the savefiles that may be pruned and were last modified before cutoff_ns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,8 @@ class Prune:
 
     savefile: Savefile
     reason: str
+    may_wait: bool = True
+    """Whether another one would do as well; an age limit is about each savefile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +85,18 @@ class Plan:
 
     prunes: tuple[Prune, ...]
     unmet: tuple[str, ...]
+
+
+def limits_of(config: RecorderConfig) -> Limits:
+    """What the ring has to keep to, as asked for."""
+    return Limits(
+        max_files=config.max_files,
+        max_percent=config.max_percent,
+        max_bytes=config.max_bytes,
+        min_free_bytes=config.min_free_bytes,
+        min_free_percent=config.min_free_percent,
+        max_age_s=config.max_age,
+    )
 
 
 def plan(
@@ -115,7 +130,7 @@ def plan(
     if limits.max_age_s is not None:
         reason = f"older than {_duration(limits.max_age_s)}"
         for savefile in savefiles.modified_before(now_ns - limits.max_age_s * NS_PER_SECOND):
-            prunes.append(Prune(savefile, reason))
+            prunes.append(Prune(savefile, reason, may_wait=False))
             aged.add(savefile.name)
             balance.give_up(savefile, frees_volume=frees_volume)
     if any(bound.broken(balance) for bound in helped):
@@ -153,6 +168,46 @@ def allowance(limits: Limits, volume: Volume | None) -> int | None:
         total_bytes = _required(volume).total_bytes
         ceilings += [total_bytes - floor for _, floor in _free_floors(limits, total_bytes)]
     return max(0, min(ceilings)) if ceilings else None
+
+
+def names_of(limits: Limits, volume: Volume | None) -> list[str]:
+    """Name the limits as plans name them. ValueError as for ``plan()``."""
+    names = [bound.reason for bound in _bounds(limits, volume)]
+    if limits.max_age_s is not None:
+        names.append(f"older than {_duration(limits.max_age_s)}")
+    return names
+
+
+def room(
+    limits: Limits,
+    volume: Volume,
+    *,
+    files: int,
+    ring_bytes: int,
+    open_bytes: int,
+    roll_bytes: int,
+) -> int:
+    """Return about how many bytes may still be written before the oldest savefile has to go.
+
+    That is at a roll-over, where there has to be room for a whole savefile of roll_bytes more;
+    files and ring_bytes include the one being written, which holds open_bytes. An age limit, which
+    bytes say nothing of, is left aside.
+    """
+    usual_bytes = roll_bytes
+    if files > 1:
+        # Rolled over by time, savefiles are as large as they have been, and not as they may be.
+        usual_bytes = min(roll_bytes, (ring_bytes - open_bytes) // (files - 1))
+    left = [volume.free_bytes]
+    if limits.max_bytes is not None:
+        left.append(limits.max_bytes - roll_bytes - ring_bytes)
+    if limits.max_files is not None:
+        left.append((limits.max_files - files) * usual_bytes)
+    left += [
+        volume.free_bytes - floor - roll_bytes
+        for _, floor in _free_floors(limits, volume.total_bytes)
+    ]
+    until_roll_bytes = max(0, usual_bytes - open_bytes)
+    return min(volume.free_bytes, max(until_roll_bytes, min(left)))
 
 
 def must_stay_free(total: int, max_percent: float) -> int:

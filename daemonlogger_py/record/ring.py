@@ -11,6 +11,9 @@ A savefile the ring knows of is in one of four places:
     withheld   handed to the archiver: still in the directory, neither counts nor is offered
     refused    the directory would not let go of it: left alone until ``reconcile()``
 
+A sealed savefile may be pinned, or postponed because somebody reads it: it counts then, and is not
+offered. So that a ring whose older half is pinned plans as fast as any other, those are in no heap.
+
 One thread uses a ring; it has no lock.
 """
 
@@ -65,6 +68,11 @@ class Ring:
         self._sealed: dict[str, Savefile] = {}
         self._withheld: set[str] = set()
         self._refused: set[str] = set()
+        self._pinned_by: Callable[[Savefile], bool] | None = None
+        self._pinned: set[str] = set()  # of those sealed
+        self._pinned_bytes = 0
+        self._oldest_pinned: Savefile | None = None
+        self._postponed: set[str] = set()  # of those sealed
         self._by_name: list[Savefile] = []  # heap; an entry lives while _sealed holds that object
         self._by_age: list[tuple[int, Savefile]] | None = None  # the same, made at first use
         self._next_serial: dict[int, int] = {}  # only where it is not plain from the names known
@@ -84,6 +92,27 @@ class Ring:
     def open_files(self) -> int:
         """Count the savefiles being written."""
         return len(self._open)
+
+    @property
+    def pinned_files(self) -> int:
+        """Count the savefiles that are pinned."""
+        return len(self._pinned)
+
+    @property
+    def pinned_bytes(self) -> int:
+        """Bytes in the savefiles that are pinned."""
+        return self._pinned_bytes
+
+    @property
+    def oldest(self) -> Savefile | None:
+        """The oldest sealed savefile that is on offer or pinned."""
+        known = [next(self.oldest_first(), None), self._oldest_pinned]
+        return min((savefile for savefile in known if savefile is not None), default=None)
+
+    @property
+    def postponed_files(self) -> int:
+        """Count the savefiles that are postponed."""
+        return len(self._postponed)
 
     @property
     def total_bytes(self) -> int:
@@ -126,6 +155,8 @@ class Ring:
         self._next_serial = next_serial
         self._sealed = sealed
         self._sealed_bytes = sum(savefile.size_bytes for savefile in sealed.values())
+        self._postponed &= sealed.keys()
+        self._find_pinned()
         self._rebuild()
 
     def opened(self, name: SavefileName) -> None:
@@ -165,20 +196,20 @@ class Ring:
         self._forget_serial(name.epoch, name.serial)
 
     def oldest_first(self) -> Iterator[Savefile]:
-        """Yield the sealed savefiles by (epoch, serial), O(log n) each; sorts nothing else.
+        """Yield the savefiles on offer by (epoch, serial), O(log n) each; sorts nothing else.
 
         RuntimeError if the ring changes meanwhile.
         """
         return self._walk(self._by_name, lambda savefile: savefile)
 
     def modified_before(self, cutoff_ns: int) -> Iterator[Savefile]:
-        """Yield the sealed savefiles last modified before cutoff_ns, longest ago first.
+        """Yield the savefiles on offer last modified before cutoff_ns, longest ago first.
 
         Not by name: with ``-R`` a savefile is called after its packets' time, not its own.
         RuntimeError if the ring changes meanwhile.
         """
         if self._by_age is None:  # most rings have no age limit: no second heap for them
-            self._by_age = sorted((s.modified_ns, s) for s in self._sealed.values())
+            self._by_age = sorted((s.modified_ns, s) for s in self._offered())
         for savefile in self._walk(self._by_age, lambda entry: entry[1]):
             if savefile.modified_ns >= cutoff_ns:
                 return
@@ -190,6 +221,30 @@ class Ring:
         self._withheld.discard(savefile.name)
         self._refused.discard(savefile.name)
         self._forget_serial(savefile.epoch, savefile.serial)
+
+    def pin(self, pinned: Callable[[Savefile], bool] | None) -> None:
+        """Offer no savefile that `pinned` is true of from now on, sealed or still to be: O(n)."""
+        self._pinned_by = pinned
+        self._find_pinned()
+        self._rebuild()
+
+    def postpone(self, savefile: Savefile) -> None:
+        """Offer the others first: this one is being read."""
+        if self._sealed.get(savefile.name) is savefile:
+            self._postponed.add(savefile.name)
+            self._changes += 1
+
+    def offer_again(self) -> None:
+        """Offer what was postponed."""
+        postponed, self._postponed = self._postponed, set()
+        for name in postponed:
+            # A new object: the heap may still hold the old one, and may not.
+            self._drop(savefile := self._sealed[name])
+            self._add(replace(savefile))
+
+    def offers(self, savefile: Savefile) -> bool:
+        """Tell whether this savefile is still on offer for pruning."""
+        return self._lives(savefile)
 
     def withhold(self, savefile: Savefile) -> None:
         """Take a savefile out for the archiver; it ends with ``remove()`` or ``give_back()``."""
@@ -261,6 +316,11 @@ class Ring:
         self._sealed[savefile.name] = savefile
         self._sealed_bytes += savefile.size_bytes
         self._changes += 1
+        if self._pinned_by is not None and self._pinned_by(savefile):
+            self._pinned.add(savefile.name)
+            self._pinned_bytes += savefile.size_bytes
+            self._oldest_pinned = min(self._oldest_pinned or savefile, savefile)
+            return
         heapq.heappush(self._by_name, savefile)
         if self._by_age is not None:
             heapq.heappush(self._by_age, (savefile.modified_ns, savefile))
@@ -270,6 +330,12 @@ class Ring:
         if known is None:
             return
         self._sealed_bytes -= known.size_bytes
+        self._postponed.discard(known.name)
+        if known.name in self._pinned:
+            self._pinned.discard(known.name)
+            self._pinned_bytes -= known.size_bytes
+            if known == self._oldest_pinned:
+                self._oldest_pinned = min(map(self._sealed.__getitem__, self._pinned), default=None)
         self._changes += 1
         while self._by_name and not self._lives(self._by_name[0]):
             heapq.heappop(self._by_name)
@@ -282,11 +348,25 @@ class Ring:
     def _rebuild(self) -> None:
         # A sorted list is a heap, and sorting what is nearly sorted is close to O(n).
         self._changes += 1
-        self._by_name = sorted(self._sealed.values(), key=_name_order)
+        self._by_name = sorted(self._offered(), key=_name_order)
         self._by_age = None
 
+    def _find_pinned(self) -> None:
+        pinned = self._pinned_by
+        found = [] if pinned is None else [s for s in self._sealed.values() if pinned(s)]
+        self._pinned = {savefile.name for savefile in found}
+        self._pinned_bytes = sum(savefile.size_bytes for savefile in found)
+        self._oldest_pinned = min(found, default=None)
+
+    def _offered(self) -> Iterable[Savefile]:
+        if not self._pinned and not self._postponed:
+            return self._sealed.values()
+        return filter(self._lives, self._sealed.values())
+
     def _lives(self, savefile: Savefile) -> bool:
-        return self._sealed.get(savefile.name) is savefile
+        name = savefile.name
+        known = self._sealed.get(name) is savefile
+        return known and name not in self._pinned and name not in self._postponed
 
     def _walk(
         self, heap: list[_Entry], savefile_of: Callable[[_Entry], Savefile]

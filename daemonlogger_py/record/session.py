@@ -5,9 +5,10 @@ anything is created; what needs privileges before they are given up; threads, af
 """
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from daemonlogger_py.config.recorder import RecorderConfig
@@ -15,6 +16,7 @@ from daemonlogger_py.errors import DaemonloggerError
 from daemonlogger_py.record import surroundings
 from daemonlogger_py.record.buffers import BufferPool
 from daemonlogger_py.record.messages import Messages, Tell
+from daemonlogger_py.record.openfile import Sealed
 from daemonlogger_py.record.opening import LogDir, Opened, opened
 from daemonlogger_py.record.preamble import foretell, introduce, say_source
 from daemonlogger_py.record.recorder import Recorder
@@ -22,6 +24,7 @@ from daemonlogger_py.record.signals import Signals
 from daemonlogger_py.record.writer import Writer
 
 if TYPE_CHECKING:
+    from daemonlogger_py.record.chronicle import Chronicle
     from daemonlogger_py.record.nowriter import NoWriter
     from daemonlogger_py.record.surroundings import Surroundings
     from daemonlogger_py.record.vitals import Vitals
@@ -52,13 +55,15 @@ def run(config: RecorderConfig) -> int:
         )
         introduce(ready, messages.tell)
         around.confine(ready, messages.tell)
+        # Before the first thread, as it is a fork of this process.
+        chronicle = _chronicle(ready, messages)
         stack.enter_context(signals)
         messages.release()
         around.watch(messages.tell)
         # While what is reported then can still be told.
         stack.callback(around.settle, messages.tell)
         say_source(ready, messages.tell)
-        _record(ready, around, signals, messages.tell)
+        _record(ready, around, signals, messages.tell, chronicle)
     return 0
 
 
@@ -95,13 +100,35 @@ def _failures_told(config: RecorderConfig, messages: Messages) -> Iterator[None]
         raise
 
 
-def _record(ready: Opened, around: "Surroundings", signals: Signals, tell: Tell) -> None:
+def _chronicle(ready: Opened, messages: Messages) -> "Chronicle | None":
+    if not ready.config.cataloged or ready.log_dir is None:
+        return None
+    from daemonlogger_py.record.chronicle import begun, may_grow_bytes
+
+    chronicle = begun(ready, messages.tell)
+    if chronicle is not None:
+        messages.listen(chronicle.hear)
+        if ready.log_dir.keeper is not None:
+            ready.log_dir.keeper.keep_pinned(chronicle)
+            ready.log_dir.keeper.on_archived(chronicle.archived)
+            ready.log_dir.keeper.share_volume(partial(may_grow_bytes, ready))
+    return chronicle
+
+
+def _record(
+    ready: Opened,
+    around: "Surroundings",
+    signals: Signals,
+    tell: Tell,
+    chronicle: "Chronicle | None",
+) -> None:
     config, source = ready.config, ready.source
     # A savefile waits for the disk: a few buffers keep both busy, more would only leave the cache.
     pool = BufferPool(source.record_bytes, config.buffer_memory if source.live else 0)
     with ExitStack() as stack:
-        vitals = _vitals(ready, around, pool)
-        writer = _writer(ready, around, pool, signals, tell, vitals)
+        vitals = _vitals(ready, around, pool, chronicle)
+        on_sealed = _told_of_sealed(around.on_sealed(ready), chronicle)
+        writer = _writer(ready, pool, signals, tell, vitals, on_sealed)
         watch = _watch(ready, tell, stack)
         if vitals is not None:
             vitals.of(writer, watch)
@@ -118,25 +145,58 @@ def _record(ready: Opened, around: "Surroundings", signals: Signals, tell: Tell)
             vitals=vitals,
         )
         if ready.log_dir is not None:
-            stack.enter_context(_recovery(ready.log_dir, tell))
+            stack.enter_context(_recovery(ready.log_dir, tell, chronicle))
+        if chronicle is not None:
+            stack.enter_context(_chronicled(chronicle, recorder, signals))
         recorder.run()
 
 
-def _vitals(ready: Opened, around: "Surroundings", pool: BufferPool) -> "Vitals | None":
-    if around.metrics is None and around.notifier is None and around.detached is None:
+@contextmanager
+def _chronicled(chronicle: "Chronicle", recorder: Recorder, signals: Signals) -> Iterator[None]:
+    """End the catalog's process when the recording has ended, and have it write why."""
+    why = None
+    try:
+        yield
+    except BaseException as error:
+        why = str(error) or type(error).__name__
+        raise
+    finally:
+        if why is None and signals.finish is not None:
+            why = signals.finish.name
+        chronicle.close(why, recorder.totals().lost)
+
+
+def _told_of_sealed(
+    announce: Callable[[Sealed], None] | None, chronicle: "Chronicle | None"
+) -> Callable[[Sealed], None] | None:
+    if chronicle is None or announce is None:
+        return announce if chronicle is None else chronicle.sealed
+
+    def both(sealed: Sealed) -> None:
+        chronicle.sealed(sealed)
+        announce(sealed)
+
+    return both
+
+
+def _vitals(
+    ready: Opened, around: "Surroundings", pool: BufferPool, chronicle: "Chronicle | None"
+) -> "Vitals | None":
+    asked = around.metrics, around.notifier, around.detached, chronicle
+    if asked == (None, None, None, None):
         return None  # nobody asks
     from daemonlogger_py.record.vitals import Vitals
 
-    return Vitals(ready, around, pool)
+    return Vitals(ready, around, pool, chronicle)
 
 
 def _writer(
     ready: Opened,
-    around: "Surroundings",
     pool: BufferPool,
     signals: Signals,
     tell: Tell,
     vitals: "Vitals | None",
+    on_sealed: Callable[[Sealed], None] | None,
 ) -> "Writer | NoWriter":
     log_dir = ready.log_dir
     if log_dir is None:
@@ -154,7 +214,7 @@ def _writer(
         signals.wake,
         may_grow_bytes=ready.config.roll_size,
         direct=ready.config.direct,
-        on_sealed=around.on_sealed(ready),
+        on_sealed=on_sealed,
         on_written=None if vitals is None else vitals.on_written,
     )
 
@@ -170,13 +230,18 @@ def _watch(ready: Opened, tell: Tell, stack: ExitStack) -> "InterfaceWatch | Non
 
 
 @contextmanager
-def _recovery(log_dir: LogDir, tell: Tell) -> Iterator[None]:
+def _recovery(log_dir: LogDir, tell: Tell, chronicle: "Chronicle | None") -> Iterator[None]:
     """Repair the last savefiles beside the recording: it may take seconds."""
     from daemonlogger_py.record.recovery import recover_all
 
     ending = threading.Event()
-    arguments = (log_dir.fd, log_dir.newest, log_dir.shown, tell, ending)
-    thread = threading.Thread(target=recover_all, args=arguments, name="recovery", daemon=True)
+
+    def recover() -> None:
+        recover_all(log_dir.fd, log_dir.newest, log_dir.shown, tell, ending)
+        if chronicle is not None:
+            chronicle.recovery_done()
+
+    thread = threading.Thread(target=recover, name="recovery", daemon=True)
     try:
         thread.start()
     except RuntimeError as error:

@@ -6,7 +6,7 @@ what the kernel takes away, it takes from one thread; and nothing is taken from 
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -25,6 +25,14 @@ if TYPE_CHECKING:
     from daemonlogger_py.service.notify import Notifier
     from daemonlogger_py.service.privileges import Identity
 
+CATALOG_MODULES = (
+    "hashlib",
+    "resource",
+    "sqlite3",
+    "daemonlogger_py.record.catalog_process",
+    "daemonlogger_py.record.cataloger",
+    "daemonlogger_py.record.chronicle",
+)
 LATE_MODULES = (
     "ctypes",
     "json",
@@ -55,7 +63,9 @@ class Surroundings:
         """Give up privileges and enter the sandbox, as configured. Raises PrivilegeError."""
         config = self._config
         if config.chroot is not None or self.identity is not None:
-            _import_all()
+            _import_all(LATE_MODULES)
+            if config.cataloged:
+                _import_all(CATALOG_MODULES)
         dropped = _drop(self.identity, config.chroot, tell)
         if config.sandbox or (config.sandbox is None and dropped):
             self._enter_sandbox(opened, tell)
@@ -75,6 +85,7 @@ class Surroundings:
             read = (*replaceable(config.filter_file), *(("/",) if config.chroot else ()))
         rules = Rules(
             savefiles=tuple(directories),
+            sockets=(log_dir.fd,) if log_dir is not None and config.cataloged else (),
             read=read,
             remove=() if config.pid_path is None else (os.path.dirname(config.pid_path),),
         )
@@ -209,9 +220,9 @@ def messages(config: RecorderConfig) -> Messages:
     return Messages(log_format=config.log_format, log=log, held=True)
 
 
-def _import_all() -> None:
+def _import_all(names: Iterable[str]) -> None:
     """Import what is only imported where it is used: Python's files may be out of reach then."""
-    for name in LATE_MODULES:
+    for name in names:
         import_module(name)
 
 

@@ -1,9 +1,10 @@
-"""How the recording goes, for those who watch it: systemd, its watchdog, and Prometheus.
+"""How the recording goes, for those who watch it: systemd, its watchdog, Prometheus, the catalog.
 
 The loop reports once a second; whoever asks in between gets what was reported last. Nothing here
 waits: not for the disk, which is looked at on the thread of who asks, and not for a reader.
 """
 
+import os
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -14,6 +15,8 @@ from daemonlogger_py.record.recorder import Totals
 from daemonlogger_py.record.writer import Writer
 
 if TYPE_CHECKING:
+    from daemonlogger_py.record.chronicle import Chronicle
+    from daemonlogger_py.record.figures import Figures
     from daemonlogger_py.record.nowriter import NoWriter
     from daemonlogger_py.record.surroundings import Surroundings
     from daemonlogger_py.record.watch import InterfaceWatch
@@ -21,9 +24,19 @@ if TYPE_CHECKING:
 
 
 class Vitals:
-    """Tells `around` how the recording of `ready` goes, whose buffers are `pool`'s."""
+    """Tells how the recording of `ready` goes, whose buffers are `pool`'s.
 
-    def __init__(self, ready: Opened, around: "Surroundings", pool: BufferPool) -> None:
+    `around` and `chronicle` are told.
+    """
+
+    def __init__(
+        self,
+        ready: Opened,
+        around: "Surroundings",
+        pool: BufferPool,
+        chronicle: "Chronicle | None" = None,
+    ) -> None:
+        self._chronicle = chronicle
         self._ready = ready
         self._around = around
         self._pool = pool
@@ -68,6 +81,9 @@ class Vitals:
         rate = (totals.received - self._received_before) / max(1e-9, now - self._looked_at)
         self._received_before, self._looked_at = totals.received, now
         self._seen = totals, rollovers
+        if self._chronicle is not None:
+            all_written = self._writer is not None and not self._writer.busy
+            self._chronicle.look(self._figures(totals)._asdict(), all_written=all_written)
         notifier = self._around.notifier
         if notifier is None:
             return
@@ -106,6 +122,38 @@ class Vitals:
         """Whether what was captured reaches the disk: none waits, or some more did."""
         before, self._written_before = self._written_before, totals.size_bytes
         return self._writer is None or not self._writer.busy or totals.size_bytes != before
+
+    def _figures(self, totals: Totals) -> "Figures":
+        from daemonlogger_py.record.figures import Figures
+
+        log_dir, writer, pool = self._ready.log_dir, self._writer, self._pool
+        assert log_dir is not None and writer is not None  # noqa: PT018, S101
+        path = writer.current_path
+        files = size_bytes = oldest_ns = None
+        pinned_bytes = 0
+        if log_dir.keeper is not None:
+            state = log_dir.keeper.state
+            files, size_bytes = state.files, state.size_bytes
+            pinned_bytes = state.pinned_bytes
+            if state.oldest_epoch is not None:
+                oldest_ns = state.oldest_epoch * 1_000_000_000
+        return Figures(
+            interface_up=self._watch is None or self._watch.up,
+            received=totals.received,
+            dropped=totals.dropped,
+            if_dropped=totals.if_dropped,
+            lost=totals.lost,
+            written=totals.written,
+            written_bytes=totals.size_bytes,
+            buffers_used_bytes=pool.used * pool.buffer_bytes,
+            buffers_limit_bytes=pool.limit * pool.buffer_bytes,
+            savefile=None if path is None else os.path.basename(path),
+            savefile_bytes=writer.current_bytes,
+            ring_files=files,
+            ring_bytes=size_bytes,
+            oldest_ns=oldest_ns,
+            pinned_bytes=pinned_bytes,
+        )
 
     def _snapshot(self) -> "Snapshot":
         from daemonlogger_py.service.metrics import Snapshot, TapCounts

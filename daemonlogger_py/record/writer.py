@@ -32,6 +32,8 @@ VOLUME_FULL = (errno.ENOSPC, errno.EDQUOT)
 # ending, for this long.
 RETRY_S = 0.1
 GIVE_UP_S = 5.0
+# A volume that is full again and again is said this often.
+SAY_STUCK_S = 10.0
 # A savefile that fills the volume alone is sealed and pruned; those after it are this much smaller.
 EARLY_ROLL_SHARE = 8
 LEAST_EARLY_BYTES = 64 * 1024
@@ -118,7 +120,9 @@ class Writer:
         self._carried_out = 0  # writes, by this thread
         self._ticking = False
         self._unwritten = 0  # packets of the order at hand that are in no savefile yet
-        self._said_stuck = False
+        self._lost_before = 0  # when the open savefile was begun
+        self._stuck_since: float | None = None  # the volume is full, and that was said
+        self._say_stuck_at = 0.0  # monotonic
         self._just_pruned = False
         self._give_up_at: float | None = None
         self._begun = threading.Event()
@@ -138,6 +142,12 @@ class Writer:
         """The savefile being written; None before the first."""
         current = self._current
         return None if current is None else current.path
+
+    @property
+    def current_bytes(self) -> int:
+        """How much is in the savefile being written."""
+        current = self._current
+        return 0 if current is None else current.size_bytes
 
     def start(self) -> None:
         """Start the thread. Raises StorageError if there is none to be had."""
@@ -338,6 +348,8 @@ class Writer:
                     with view[done : order.length_bytes] as rest:
                         done += savefile.put(rest, order.offset - self._shift + done)
                     self._just_pruned = False
+                    if self._stuck_since is not None:
+                        self._say_room(self._stuck_since)
                 except OSError as error:
                     if error.errno == errno.EINVAL and savefile.direct:
                         self._stop_bypassing(savefile, error)
@@ -428,13 +440,22 @@ class Writer:
             return True
         if self._give_up_at is not None and time.monotonic() >= self._give_up_at:
             return False
-        if not self._just_pruned and not self._said_stuck:
-            self._said_stuck = True
-            text = f"[!] {self._log_dir}: {error.strerror}, nothing left to prune: waiting for room"
+        now = time.monotonic()
+        if not self._just_pruned and self._stuck_since is None and now >= self._say_stuck_at:
+            self._stuck_since = now
+            self._say_stuck_at = now + SAY_STUCK_S
+            left = self._keeper.what_is_left
+            text = f"[!] {self._log_dir}: {error.strerror}, {left}: waiting for room"
             self._tell("volume_full", text)
         self._just_pruned = False
         time.sleep(RETRY_S)
         return True
+
+    def _say_room(self, since: float) -> None:
+        self._stuck_since = None
+        seconds = time.monotonic() - since
+        text = f"[!] {self._log_dir}: room again after {seconds:.1f} s"
+        self._tell("volume_room", text, seconds=round(seconds, 3))
 
     def _seal(self, savefile: OpenSavefile, why: str, dropped: int) -> None:
         self._cache.written(savefile.name.name, savefile.size_bytes, sealed=True)
@@ -445,9 +466,10 @@ class Writer:
 
     def _announce(self, savefile: OpenSavefile, why: str, dropped: int) -> None:
         since, self._dropped_before = self._dropped_before, dropped
+        lost, self._lost_before = self.lost_packets - self._lost_before, self.lost_packets
         if self._on_sealed is not None:
             counts = savefile.packets, savefile.size_bytes, savefile.first_ns, savefile.last_ns
-            self._on_sealed(Sealed(savefile.name.name, why, *counts, dropped - since))
+            self._on_sealed(Sealed(savefile.name.name, why, *counts, dropped - since, lost))
 
     def _fail(self, error: Exception) -> None:
         """Keep what is whole, count what is not, and let the loop know."""

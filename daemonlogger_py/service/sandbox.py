@@ -32,6 +32,7 @@ _READ_FILE = 1 << 2
 _READ_DIR = 1 << 3
 _REMOVE_FILE = 1 << 5
 _MAKE_REG = 1 << 8
+_MAKE_SOCK = 1 << 9
 _ALL_FILES = (1 << 13) - 1  # also: other kinds of files, directories and links made or removed
 _REFER = 1 << 13  # 2: rename or link into another directory; refused without it from the first on
 _TRUNCATE = 1 << 14  # 3
@@ -80,6 +81,8 @@ class Rules:
 
     savefiles: tuple[int, ...]
     """The log and the archive directory: regular files made, written, renamed, removed, listed."""
+    sockets: tuple[int, ...] = ()
+    """Directories that a unix socket is made in: the log directory, for `dlctl status`."""
     read: tuple[int | str, ...] = ()
     """Files, and directories with all in them, that are opened for reading later on."""
     remove: tuple[int | str, ...] = ()
@@ -166,6 +169,7 @@ def _handled_files(abi: int) -> int:
 
 def _granted(rules: Rules) -> Iterator[tuple[int | str, int]]:
     yield from ((dir_fd, _SAVEFILES) for dir_fd in rules.savefiles)
+    yield from ((dir_fd, _MAKE_SOCK) for dir_fd in rules.sockets)
     yield from ((where, _REMOVE_FILE) for where in rules.remove)
     yield from ((where, _READ) for where in (*rules.read, *_SYSTEM, *_python()))
     yield os.devnull, _READ | _WRITE_FILE

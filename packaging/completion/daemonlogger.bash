@@ -12,6 +12,7 @@ _daemonlogger() {
     elif [[ $before == '=' ]]; then
         before=${COMP_WORDS[COMP_CWORD - 2]}
     fi
+
     if [[ $before == --* ]]; then
         option=$before
     elif [[ $before == -* ]]; then
@@ -22,7 +23,6 @@ _daemonlogger() {
         done
         option=-$option
     fi
-
     case $option in
         -i | --interface)
             for name in any /sys/class/net/*/; do
@@ -53,6 +53,10 @@ _daemonlogger() {
             compopt -o dirnames
             return
             ;;
+        --catalog | --sandbox)
+            mapfile -t COMPREPLY < <(compgen -W 'on off' -- "$word")
+            return
+            ;;
         -o | --tap)
             for name in /sys/class/net/*/; do
                 name=${name%/}
@@ -67,10 +71,6 @@ _daemonlogger() {
             ;;
         -g | --group)
             mapfile -t COMPREPLY < <(compgen -g -- "$word")
-            return
-            ;;
-        --sandbox)
-            mapfile -t COMPREPLY < <(compgen -W 'on off' -- "$word")
             return
             ;;
         --on-roll)
@@ -88,9 +88,9 @@ _daemonlogger() {
             --nanosecond --tstamp-type --no-promiscuous --direction --immediate --wait-interface -l
             --log-dir -n --prefix -F --flush -s --roll-size -t --roll-time --roll-packets -m
             --max-files -r --ring -M --max-percent --max-bytes --min-free --max-age -z --prune-run -a
-            --archive --buffer-memory --direct -o --tap --tee --pace -d --daemon -p --pidfile -P
-            --pid-dir -u --user -g --group -T --chroot --sandbox --on-roll --metrics --stats-interval
-            --log-format --config --list-interfaces --check -h --help -v --version
+            --archive --catalog --buffer-memory --direct -o --tap --tee --pace -d --daemon -p
+            --pidfile -P --pid-dir -u --user -g --group -T --chroot --sandbox --on-roll --metrics
+            --stats-interval --log-format --config --list-interfaces --check -h --help -v --version
         ' -- "$word")
     fi
 }

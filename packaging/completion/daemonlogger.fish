@@ -32,6 +32,7 @@ complete -c daemonlogger -l min-free -x -d 'with -r: leave this much of the volu
 complete -c daemonlogger -l max-age -x -d 'with -r: prune what is older than N seconds, Nm, Nh, Nd or Nw'
 complete -c daemonlogger -s z -l prune-run -d 'prune only savefiles that this run wrote'
 complete -c daemonlogger -s a -l archive -x -a '(__fish_complete_directories)' -d 'with -r: move pruned savefiles to DIR instead of deleting them'
+complete -c daemonlogger -l catalog -x -a 'on off' -d 'keep a catalog of the savefiles beside them, for dlctl'
 complete -c daemonlogger -l buffer-memory -x -d 'bytes that may wait for a stalled disk before packets are lost'
 complete -c daemonlogger -l direct -d 'bypass the page cache where the file system can'
 complete -c daemonlogger -s o -l tap -x -a '(_daemonlogger_interfaces)' -d 'soft tap: send every accepted packet out of IFACE; no savefiles without --tee'

@@ -35,6 +35,7 @@ _daemonlogger() {
         '(--max-age)'--max-age='[with -r\: prune what is older than N seconds, Nm, Nh, Nd or Nw]:TIME:()' \
         '(-z --prune-run)'{-z,--prune-run}'[prune only savefiles that this run wrote]' \
         '(-a --archive)'{-a+,--archive=}'[with -r\: move pruned savefiles to DIR instead of deleting them]:DIR:_path_files -/' \
+        '(--catalog)'--catalog='[keep a catalog of the savefiles beside them, for dlctl]:on|off:(on off)' \
         '(--buffer-memory)'--buffer-memory='[bytes that may wait for a stalled disk before packets are lost]:SIZE:()' \
         '(--direct)'--direct'[bypass the page cache where the file system can]' \
         '*'{-o+,--tap=}'[soft tap\: send every accepted packet out of IFACE; no savefiles without --tee]:IFACE:_daemonlogger_interfaces' \

@@ -17,6 +17,7 @@ VALUES = {
     "buffer-size": "1m",
     "tstamp-type": "host",
     "direction": "in",
+    "catalog": "on",
 }
 SAVEFILES = {
     "roll-size": "1m",
@@ -25,6 +26,7 @@ SAVEFILES = {
     "max-files": "5",
     "buffer-memory": "1m",
     "on-roll": "true",
+    "catalog": "on",
 }
 
 
@@ -55,6 +57,7 @@ def test_which_options_need_what() -> None:
     }  # fmt: skip
     assert {o.long for o in OPTIONS if o.live_only} == {
         "buffer-size", "tstamp-type", "no-promiscuous", "direction", "immediate", "wait-interface",
+        "catalog",
     }  # fmt: skip
 
 

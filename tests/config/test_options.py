@@ -76,6 +76,7 @@ def test_what_a_tap_without_savefiles_refuses() -> None:
     assert {o.long for o in OPTIONS if o.savefiles_only} == {
         "roll-size", "roll-time", "roll-packets", "max-files", "ring", "max-percent", "max-bytes",
         "min-free", "max-age", "prune-run", "archive", "buffer-memory", "direct", "on-roll",
+        "catalog",
     }  # fmt: skip
 
 

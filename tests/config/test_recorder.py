@@ -1,6 +1,7 @@
 """The recorder's configuration: frozen, with the defaults of the manual."""
 
 import dataclasses
+from typing import Any
 
 import pytest
 
@@ -31,3 +32,19 @@ def test_defaults() -> None:
 def test_nothing_changes_it_once_it_is_made() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         RecorderConfig().ring = True  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("settings", "kept"),
+    [
+        ({"ring": True}, True),
+        ({}, False),
+        ({"ring": True, "catalog": False}, False),
+        ({"catalog": True}, True),
+        ({"ring": True, "read": "a.pcap"}, False),
+        ({"ring": True, "tap": ("eth1",)}, False),
+        ({"ring": True, "tap": ("eth1",), "tee": True}, True),
+    ],
+)
+def test_when_a_catalog_is_kept(settings: dict[str, Any], kept: bool) -> None:
+    assert RecorderConfig(**settings).cataloged is kept

@@ -51,6 +51,7 @@ LIVE: list[tuple[str, str | bool | list[str], Any, dict[str, Any]]] = [
     ("group", "100", 100, {"group": "100"}),
     ("chroot", ".", ".", {"chroot": "."}),
     ("sandbox", "off", "off", {"sandbox": False}),
+    ("catalog", "off", "off", {"catalog": False}),
     ("on-roll", "touch x", "touch x", {"on_roll": "touch x"}),
     ("metrics", "9100", 9100, {"metrics": ("127.0.0.1", 9100)}),
     ("stats-interval", "0.5", 0.5, {"stats_interval": 0.5}),

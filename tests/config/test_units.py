@@ -169,3 +169,12 @@ def test_any_text_gives_a_value_in_bounds_or_value_error(text: str) -> None:
         # int() and float() raise ValueError too, with words that help no one.
         assert "accepted: " in refusal
         assert "\n" not in refusal
+
+
+def test_time_may_count_from_now(monkeypatch) -> None:
+    monkeypatch.setattr("time.time_ns", lambda: 1_700_000_000_000_000_001)
+    assert units.parse_time("now") == 1_700_000_000_000_000_001
+    assert units.parse_time("-1m") == 1_699_999_940_000_000_001
+    with pytest.raises(ValueError, match="'soon' is no time; accepted: seconds since 1970") as told:
+        units.parse_time("soon")
+    assert type(told.value) is ValueError

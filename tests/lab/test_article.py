@@ -127,7 +127,7 @@ def test_five_files_of_a_ring(link: Link, record: Record, logs: Path, thousands:
     assert [found.size_bytes for found in walks[:-1]] == reached[-4:]
     numbers = numbers_of(walks)
     assert_run(numbers, sent - len(numbers), sent - 1)  # the newest data, in the newest file
-    assert sorted(path.name for path in logs.iterdir()) == sorted(names)
+    assert sorted(path.name for path in savefiles(logs, PREFIX)) == sorted(names)
 
 
 def test_share_of_a_volume(

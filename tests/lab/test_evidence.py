@@ -46,11 +46,11 @@ def make_strangers(logs: Path) -> dict[str, bytes | None]:
 
 
 def survivors(logs: Path) -> dict[str, bytes | None]:
-    """Return every name in the directory; the content of those that are plain or linked files."""
+    """Return every name but the ring's own; the content of those that are plain or linked files."""
     return {
         path.name: path.read_bytes() if path.is_file() else None
         for path in logs.iterdir()
-        if path not in savefiles(logs, "t")
+        if path not in savefiles(logs, "t") and not path.name.startswith("t.catalog")
     }
 
 

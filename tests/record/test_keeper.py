@@ -10,6 +10,7 @@ import pytest
 from daemonlogger_py.errors import StorageError
 from daemonlogger_py.record import keeper as module
 from daemonlogger_py.record.keeper import Keeper, look_at_volume
+from daemonlogger_py.record.pins import Pins
 from daemonlogger_py.record.retention import Limits, Volume
 from daemonlogger_py.savefile.names import Naming, SavefileName
 
@@ -364,3 +365,111 @@ def test_volume_is_the_directorys(tmp_path: Path) -> None:
     # Blocks reserved for root are not for us; others may write meanwhile.
     assert volume.free_bytes <= status.f_bfree * status.f_frsize + 64 * MIB
     assert volume.free_bytes > 0
+
+
+class Pinned:
+    """What is pinned, and how often it was waited for."""
+
+    def __init__(self, *spans_s: tuple[int, int], known: bool = True) -> None:
+        self.now = Pins((begin * 10**9, end * 10**9) for begin, end in spans_s)
+        self.pins_known = known
+        self.comes = Pins()
+        self.waits = 0
+
+    def pins(self) -> Pins:
+        return self.now
+
+    def wait_for_pins(self) -> bool:
+        self.waits += 1
+        self.pins_known = bool(self.comes)
+        self.now = self.comes or self.now
+        return self.pins_known
+
+
+def leave_in_the_past(logs: Logs, *epochs: int) -> None:
+    """Savefiles that were written in the second they are named after."""
+    for epoch in epochs:
+        logs.leave(epoch, modified_s=epoch)
+
+
+def test_what_is_pinned_stays(logs: Logs) -> None:
+    leave_in_the_past(logs, 100, 200, 300, 400, 500)
+    keeper = logs.keeper(max_files=3)
+    keeper.keep_pinned(Pinned((100, 110), (300, 301)))
+    keeper.make_room(FILE_BYTES)
+
+    assert logs.names() == ["t.100", "t.300"]
+    assert keeper.state.pinned_bytes == 2 * FILE_BYTES
+    assert keeper.state.oldest_epoch == 100
+
+
+def test_pins_alone_fill_the_limit(logs: Logs) -> None:
+    leave_in_the_past(logs, 100, 200, 300)
+    keeper = logs.keeper(max_files=3)
+    keeper.keep_pinned(Pinned((0, 1000)))
+    for _ in range(3):
+        keeper.make_room(FILE_BYTES)
+
+    assert logs.names() == ["t.100", "t.200", "t.300"]
+    left = f"nothing left to prune but what is pinned (3 savefiles, {3 * FILE_BYTES} bytes)"
+    assert logs.told.texts() == [
+        f"[!] Ringbuffer: max files 3: {left}, going on while there is room"
+    ]
+    assert keeper.nothing_to_prune
+    assert not keeper.make_space(1)
+
+
+def test_pins_that_are_taken_away_free_what_they_kept(logs: Logs) -> None:
+    leave_in_the_past(logs, 100, 200, 300)
+    keeper = logs.keeper(max_files=2)
+    pinned = Pinned((0, 1000))
+    keeper.keep_pinned(pinned)
+    keeper.make_room(FILE_BYTES)
+    assert len(logs.names()) == 3
+    pinned.now = Pins()
+    keeper.make_room(FILE_BYTES)
+
+    assert logs.names() == ["t.300"]
+
+
+def test_nothing_is_pruned_before_pins_are_known(logs: Logs) -> None:
+    leave_in_the_past(logs, 100, 200, 300)
+    keeper = logs.keeper(max_files=3)
+    pinned = Pinned(known=False)
+    pinned.comes = Pins([(100 * 10**9, 101 * 10**9)])
+    keeper.keep_pinned(pinned)
+    keeper.make_room(FILE_BYTES)
+
+    assert (pinned.waits, logs.names()) == (1, ["t.100", "t.300"])
+
+
+def test_pins_are_not_waited_for_where_nothing_would_be_pruned(logs: Logs) -> None:
+    leave_in_the_past(logs, 100)
+    keeper = logs.keeper(max_files=3)
+    pinned = Pinned(known=False)
+    keeper.keep_pinned(pinned)
+    keeper.make_room(FILE_BYTES)
+
+    assert (pinned.waits, logs.told.all) == (0, [])
+
+
+def test_pins_that_do_not_come_do_not_stop_the_ring(logs: Logs) -> None:
+    leave_in_the_past(logs, 100, 200, 300)
+    keeper = logs.keeper(max_files=2)
+    pinned = Pinned(known=False)
+    keeper.keep_pinned(pinned)
+    for _ in range(2):
+        keeper.make_room(FILE_BYTES)
+
+    assert (pinned.waits, logs.names()) == (1, ["t.300"])
+    assert logs.told.events() == ["pins_unknown", "prune", "prune"]
+
+
+def test_what_else_grows_on_the_volume_has_its_room(logs: Logs) -> None:
+    logs.leave(*range(1, 11))
+    keeper = logs.keeper(min_free_bytes=89 * FILE_BYTES)
+    keeper.share_volume(lambda: 2 * FILE_BYTES)
+    keeper.make_room(FILE_BYTES)
+
+    # One for the next savefile and two for the other are to be free beside those 89.
+    assert logs.free_bytes == 92 * FILE_BYTES

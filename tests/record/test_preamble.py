@@ -1,11 +1,16 @@
 """The lines before a recording: those of the original, in its order, and of what it had not."""
 
+import os
+from pathlib import Path
 from typing import Any
 
 from daemonlogger_py.config.recorder import RecorderConfig
-from daemonlogger_py.record.opening import Opened
+from daemonlogger_py.record.keeper import Keeper
+from daemonlogger_py.record.opening import LogDir, Opened
 from daemonlogger_py.record.preamble import foretell, introduce, say_source
+from daemonlogger_py.record.retention import Limits
 
+from .cataloging import NAMING, SECOND_NS, RingDirectory
 from .fakes import FakeSource, Told
 
 
@@ -62,3 +67,28 @@ def test_names_of_files_are_made_printable() -> None:
 
     assert "[-] Logpath set to log\\x1b[2J" in lines
     assert 'Reading network traffic from "a\\nb" file.' in lines
+
+
+def test_a_check_says_what_is_pinned(tmp_path: Path) -> None:
+    with RingDirectory(tmp_path) as ring:
+        for epoch in (1000, 1100, 1200):
+            name = ring.leave(epoch)
+            os.utime(ring.path / name.name, (epoch, epoch))
+        with ring.catalog() as catalog:
+            catalog.pin(1000 * SECOND_NS, 1001 * SECOND_NS, "why", 1)
+        told = Told()
+        logs = str(ring.path)
+        keeper = Keeper(
+            ring.fd, logs, NAMING, Limits(max_files=2), told, this_run_only=False, archive=None
+        )
+        config = RecorderConfig(interface="eth0", ring=True, prefix="t", log_dir=logs)
+        with FakeSource([], [], live=True) as source:
+            log_dir = LogDir(ring.fd, logs, NAMING, keeper, [])
+            foretell(Opened(config, log_dir, source, None, None, ""), told)
+
+        assert told.texts()[1:] == [
+            f"Would prune {logs}/t.1100: max files 2",
+            f"Would prune {logs}/t.1200: max files 2",
+            f"1 savefiles are pinned, {(ring.path / 't.1000').stat().st_size} bytes",
+            "2 of 3 savefiles would be pruned",
+        ]

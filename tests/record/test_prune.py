@@ -3,15 +3,19 @@
 import errno
 import os
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
+from daemonlogger_py.record import prune as module
 from daemonlogger_py.record.archive import Archiver, Outcome
 from daemonlogger_py.record.prune import Pruner
 from daemonlogger_py.record.retention import Limits, Prune, Volume
 from daemonlogger_py.record.ring import Ring, Savefile
+from daemonlogger_py.savefile.leases import hold
 from daemonlogger_py.savefile.names import Naming
 
 WAIT_S = 20.0
@@ -119,6 +123,86 @@ def test_deletes_and_says_so(bench: Bench) -> None:
         ("prune", "[!] Ringbuffer: deleting /var/log/pcap/t.0"),
         ("prune", "[!] Ringbuffer: deleting /var/log/pcap/t.1"),
     ]
+
+
+@contextmanager
+def read(bench: Bench, *names: str) -> Iterator[None]:
+    """Readers hold these savefiles meanwhile."""
+    with ExitStack() as stack:
+        for name in names:
+            file = stack.enter_context((bench.logs / name).open("rb"))
+            assert hold(file.fileno())
+        yield
+
+
+def test_what_is_read_goes_last(bench: Bench) -> None:
+    bench.fill(6)
+    with read(bench, "t.0", "t.2"):
+        assert bench.enforce(Limits(max_files=4)) == ([1, 3], ())
+    assert bench.left() == ["t.0", "t.2", "t.4", "t.5"]
+    assert [event for event, _ in bench.told] == ["prune", "prune"]
+
+
+def test_what_is_read_goes_when_there_is_nothing_else_and_that_is_said(bench: Bench) -> None:
+    bench.fill(4)
+    with read(bench, "t.0", "t.1", "t.3"):
+        assert bench.enforce(Limits(max_files=2)) == ([2, 0], ())
+    assert bench.left() == ["t.1", "t.3"]
+    assert bench.told == [
+        ("prune", "[!] Ringbuffer: deleting /var/log/pcap/t.2"),
+        (
+            "prune_read",
+            "[!] Ringbuffer: /var/log/pcap/t.0 is being read, and has to go: max files 2",
+        ),
+        ("prune", "[!] Ringbuffer: deleting /var/log/pcap/t.0"),
+    ]
+
+
+def test_what_is_too_old_goes_though_it_is_read(bench: Bench) -> None:
+    first, *_ = bench.fill(2)
+    os.utime(bench.logs / first.name, (0, 0))
+    bench.ring.remove(first)
+    bench.ring.reconcile()
+    with read(bench, first.name):
+        done = bench.pruner.enforce(
+            Limits(max_age_s=60), None, reserve_bytes=0, now_ns=time.time_ns()
+        )
+    assert [prune.savefile.name for prune in done.pruned] == [first.name]
+    assert [event for event, _ in bench.told] == ["prune_read", "prune"]
+
+
+def test_a_reader_that_is_done_is_noticed_after_a_while(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr(module.time, "monotonic", lambda: now)
+    bench.fill(4)
+    with read(bench, "t.0"):
+        assert bench.enforce(Limits(max_files=3))[0] == [1]
+    assert bench.enforce(Limits(max_files=2))[0] == [2]  # not looked at again so soon
+    now += module.LEASE_S
+    assert bench.enforce(Limits(max_files=1))[0] == [0]
+
+
+def test_a_full_volume_takes_what_is_read_last(bench: Bench) -> None:
+    bench.fill(3)
+    with read(bench, "t.0", "t.1"):
+        done = bench.pruner.make_space(4096)
+        assert [prune.savefile.name for prune in done.pruned] == ["t.2"]
+        done = bench.pruner.make_space(4096)
+        assert [prune.savefile.name for prune in done.pruned] == ["t.0"]
+    assert "prune_read" in [event for event, _ in bench.told]
+
+
+def test_archived_ones_are_told_by_both_their_names(bench: Bench) -> None:
+    told: list[tuple[str, str]] = []
+    bench.pruner.on_archived(lambda name, archived_as: told.append((name, archived_as)))
+    first, second = bench.fill(2)
+    bench.pruner.finished(Outcome(first, "t.0.001", None))
+    bench.pruner.finished(Outcome(second, None, OSError(errno.EIO, "Input/output error")))
+    bench.pruner.settle()
+
+    assert told == [("t.0", "t.0.001")]
 
 
 def test_what_someone_else_removed_is_not_ours(bench: Bench) -> None:

@@ -8,6 +8,7 @@ import pytest
 from daemonlogger_py.config.recorder import RecorderConfig
 from daemonlogger_py.record import vitals
 from daemonlogger_py.record.buffers import BufferPool
+from daemonlogger_py.record.keeper import RingState
 from daemonlogger_py.record.opening import Opened
 from daemonlogger_py.record.recorder import ROLLOVERS, Totals
 from daemonlogger_py.record.vitals import Vitals
@@ -173,3 +174,49 @@ def test_snapshot_is_of_the_last_look(clock: Clock) -> None:
     assert snapshot.buffers_used_bytes == 0
     assert 1 << 23 < snapshot.buffers_limit_bytes <= 1 << 24
     assert (snapshot.ring, snapshot.volume, snapshot.taps, snapshot.hooks) == (None, None, (), None)
+
+
+class Chronicle:
+    """Keeps what it was told."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[dict[str, Any], bool]] = []
+
+    def look(self, figures: dict[str, Any], *, all_written: bool) -> None:
+        self.told.append((figures, all_written))
+
+
+def test_the_catalog_is_told_every_second(clock: Clock) -> None:
+    chronicle = Chronicle()
+    state = RingState(5, 5000, 7, 1234, 2000)
+    log_dir = SimpleNamespace(keeper=SimpleNamespace(state=state))
+    config = RecorderConfig(interface="eth0")
+    ready = Opened(config, cast(Any, log_dir), cast(Any, None), None, None, "")
+    around = SimpleNamespace(notifier=None, metrics=None, detached=None, hooks=None)
+    pool = BufferPool(65_551, 1 << 24)
+    vitals = Vitals(ready, cast(Any, around), pool, cast(Any, chronicle))
+    found = writer(current_bytes=300, busy=True)
+    vitals.of(found, None)
+    vitals.look(Totals(100, 1, 2, 3, 90, 4, 9000), NO_ROLLS)
+    found.busy = False
+    vitals.look(Totals(100, 1, 2, 3, 97, 4, 9000), NO_ROLLS)
+
+    (first, written), (_, all_written) = chronicle.told
+    assert (written, all_written) == (False, True)
+    assert first == {
+        "interface_up": True,
+        "received": 100,
+        "dropped": 1,
+        "if_dropped": 2,
+        "lost": 3,
+        "written": 90,
+        "written_bytes": 9000,
+        "buffers_used_bytes": 0,
+        "buffers_limit_bytes": pool.limit * pool.buffer_bytes,
+        "savefile": "t.100",
+        "savefile_bytes": 300,
+        "ring_files": 5,
+        "ring_bytes": 5000,
+        "oldest_ns": 1234 * 10**9,
+        "pinned_bytes": 2000,
+    }

@@ -233,6 +233,7 @@ def test_full_ring_with_nothing_to_prune_waits_for_room(desk: Desk) -> None:
         f"[!] {desk.folder}: No space left on device, nothing left to prune: waiting for room"
     ]
     assert (work.writer.failure, work.writer.lost_packets) == (None, 0)
+    assert [fact["seconds"] >= 0 for fact in desk.told.facts("volume_room")] == [True]
 
 
 @pytest.mark.parametrize("room_bytes", [whole(0), whole(7) + 9])

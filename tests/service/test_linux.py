@@ -100,3 +100,29 @@ def test_landlock_refuses_what_it_does_not_know() -> None:
     known = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM)
     assert caught.value.errno in known
     assert caught.value.strerror
+
+
+def test_disks_are_left_to_others_by_this_thread_and_those_it_starts() -> None:
+    facts = run("""
+        import ctypes
+        def io_class():
+            numbers = {"x86_64": 252, "aarch64": 31}
+            number = numbers.get(os.uname().machine)
+            return number and ctypes.CDLL(None).syscall(number, 1, 0) >> 13
+        known = io_class() is not None
+        linux.leave_disk_to_others()
+        classes = [io_class()]
+        thread = threading.Thread(target=lambda: classes.append(io_class()))
+        thread.start()
+        thread.join()
+        report(known=known, classes=classes)
+    """)
+
+    assert facts["classes"] == ([3, 3] if facts["known"] else [None, None])
+
+
+def test_an_architecture_that_is_not_known_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(linux, "_IOPRIO_SET", {})
+    with pytest.raises(OSError, match="Function not implemented") as caught:
+        linux.leave_disk_to_others()
+    assert caught.value.errno == errno.ENOSYS

@@ -381,3 +381,23 @@ def test_sandbox_after_privileges_were_dropped_in_a_chroot(top: Path) -> None:
     assert facts["move"] == ("EXDEV" if ABI == 1 else "done")
     assert facts["escape"] == refused()  # a descriptor left open leads nowhere
     assert facts["zone"] == time.localtime(0).tm_gmtoff
+
+
+def test_a_socket_can_be_made_where_it_is_asked_for_and_nowhere_else(top: Path) -> None:
+    facts = try_out(
+        """
+        def bind(path):
+            with socket.socket(socket.AF_UNIX) as made:
+                made.bind(path)
+        os.chdir(top)
+        enter(sockets=(logs,))
+        done = {name: outcome(bind, name + "/t.socket") for name in ("logs", "archive", "beside")}
+        done["again"] = outcome(os.unlink, "logs/t.socket")
+        done["pipe"] = outcome(os.mkfifo, "logs/t.pipe")
+        report(**done)
+        """,
+        top,
+    )
+
+    assert facts["logs"] == facts["again"] == "done"
+    assert facts["archive"] == facts["beside"] == facts["pipe"] == refused()

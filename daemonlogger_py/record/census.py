@@ -1,0 +1,145 @@
+"""What the log directory and the catalog disagree on, and what a savefile's entry says.
+
+Looks and compares; what is done about it, and when, is `cataloger`'s. A savefile is surveyed anew
+unless its entry has its size and its time of modification, which is also what readers go by.
+"""
+
+import errno
+import os
+from collections.abc import Iterator
+from stat import S_ISREG
+from typing import NamedTuple
+
+from daemonlogger_py.savefile.catalog import Catalog
+from daemonlogger_py.savefile.catalog_rows import ARCHIVED, OPEN, RECOVERED, SEALED, Entry
+from daemonlogger_py.savefile.leases import is_written
+from daemonlogger_py.savefile.names import Naming, SavefileName
+from daemonlogger_py.savefile.survey import survey
+
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+class Census(NamedTuple):
+    """What there is to do for the catalog to be right."""
+
+    unknown: list[SavefileName]  # to be surveyed, oldest first
+    gone: list[str]  # entries without a savefile
+    open: list[Entry]  # of savefiles that were being written when they were entered
+    archived: list[str]  # oldest first
+
+
+def take(catalog: Catalog, dir_fd: int, naming: Naming) -> Census:
+    """Compare the directory open as `dir_fd` with its catalog. Raises CatalogError and OSError."""
+    there = {name.name: (name, facts) for name, facts in _savefiles(dir_fd, naming)}
+    gone: list[str] = []
+    being_written: list[Entry] = []
+    archived: list[str] = []
+    for entry in catalog.entries():
+        if entry.state == ARCHIVED:
+            archived.append(entry.name)
+            continue
+        found = there.get(entry.name)
+        if found is None:
+            gone.append(entry.name)
+            continue
+        if entry.state == OPEN:
+            being_written.append(entry)
+        elif found[1] == (entry.size_bytes, entry.modified_ns) and entry.sha256 is not None:
+            del there[entry.name]
+    return Census(sorted(name for name, _ in there.values()), gone, being_written, archived)
+
+
+def _savefiles(dir_fd: int, naming: Naming) -> Iterator[tuple[SavefileName, tuple[int, int]]]:
+    with os.scandir(dir_fd) as found:
+        for item in found:
+            name = naming.parse(item.name)
+            if name is None:
+                continue
+            try:
+                status = item.stat(follow_symlinks=False)
+            except OSError:  # removed since the directory was read
+                continue
+            if S_ISREG(status.st_mode):
+                yield name, (status.st_size, status.st_mtime_ns)
+
+
+def is_there(dir_fd: int, name: str) -> bool:
+    """Whether there is still something of this name."""
+    try:
+        os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def is_being_written(dir_fd: int, name: str) -> bool:
+    """Whether a recorder holds its lock on this savefile."""
+    try:
+        fd = os.open(name, _READ, dir_fd=dir_fd)
+    except OSError:
+        return False
+    try:
+        return _is_locked(fd)
+    finally:
+        os.close(fd)
+
+
+def surveyed(dir_fd: int, name: SavefileName) -> Entry:
+    """Read and hash a savefile that nobody writes, and return what can be known of it alone.
+
+    Raises OSError: FileNotFoundError when it is gone, BlockingIOError when it is being written.
+    """
+    fd = os.open(name.name, _READ, dir_fd=dir_fd)
+    try:
+        if not S_ISREG(os.fstat(fd).st_mode):
+            raise FileNotFoundError(errno.ENOENT, "no regular file", name.name)
+        if _is_locked(fd):
+            raise BlockingIOError(errno.EAGAIN, "is being written", name.name)
+        found = survey(fd)
+        # As the recorder itself: a ring must not push everything else out of memory.
+        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+    finally:
+        os.close(fd)
+    if found.changed:
+        raise BlockingIOError(errno.EAGAIN, "changed while it was read", name.name)
+    return found.entry(name, SEALED)._replace(sealed_ns=found.modified_ns)
+
+
+def last_packet_ns(dir_fd: int, name: str) -> int:
+    """Time of the latest packet of a savefile, ns since 1970; 0 where there is none to be read."""
+    try:
+        fd = os.open(name, _READ, dir_fd=dir_fd)
+    except OSError:
+        return 0
+    try:
+        return survey(fd, hashed=False).walk.latest_ns
+    except OSError:
+        return 0
+    finally:
+        os.close(fd)
+
+
+def completed(entry: Entry, known: Entry | None, *, recovered: bool) -> Entry:
+    """Add to a survey what an earlier entry knew that the savefile itself does not tell."""
+    if known is not None:
+        entry = entry._replace(
+            opened_ns=known.opened_ns,
+            dropped=known.dropped,
+            lost=known.lost,
+            why=known.why,
+            run=known.run,
+        )
+    if recovered:
+        return entry._replace(state=RECOVERED, why=(known and known.why) or "killed")
+    if known is not None and known.state == RECOVERED:
+        return entry._replace(state=RECOVERED)
+    return entry
+
+
+def _is_locked(fd: int) -> bool:
+    try:
+        return is_written(fd)
+    except OSError:  # a file system without locks
+        return False

@@ -1,0 +1,165 @@
+"""What was not recorded, and why: notes of a recording become runs and gaps in the catalog.
+
+Decides what a gap is and where it begins and ends; how rows are stored is `savefile.catalog`'s,
+when this is called `cataloger`'s. Times are ns since 1970.
+
+A gap of "stopped" or "crashed" begins when a run ends and lasts until the next one starts. If
+nobody could write that beginning, because the machine lost its power, the next run does.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from daemonlogger_py.savefile.catalog import Catalog
+from daemonlogger_py.savefile.catalog_rows import Gap, Run
+
+NS_PER_SECOND = 1_000_000_000
+# Drops are counted once a second; those of one savefile this close together are one gap, up to
+# LONGEST_NS, so that a gap says something of when.
+TOGETHER_NS = 2_500_000_000
+LONGEST_NS = 60 * NS_PER_SECOND
+# Signs of life are written every few seconds.
+ALIVE_NS = 60 * NS_PER_SECOND
+LOOK_NS = NS_PER_SECOND  # drops that are told happened since the look before
+
+STOPPED, CRASHED = "stopped", "crashed"
+
+
+class Ledger:
+    """The runs and gaps of `catalog`; `run` is this recording's number once it was begun."""
+
+    def __init__(self) -> None:
+        self.run: int | None = None
+        self._lasting: dict[str, int] = {}  # kind -> number of the gap that lasts
+        self._drops: Gap | None = None  # not written yet
+
+    @property
+    def state(self) -> tuple[int | None, dict[str, int], Gap | None]:
+        """What to set again when what was written since is taken back."""
+        return self.run, dict(self._lasting), self._drops
+
+    @state.setter
+    def state(self, state: tuple[int | None, dict[str, int], Gap | None]) -> None:
+        self.run, self._lasting, self._drops = state
+
+    def drops_are_over(self, now_ns: int) -> bool:
+        """Whether there are drops that are not written, and that no others will join."""
+        drops = self._drops
+        return drops is not None and drops.to_ns is not None and now_ns - drops.to_ns > TOGETHER_NS
+
+    def begin(
+        self, catalog: Catalog, run: Run, alive: Iterable[int], last_packets: Mapping[int, int]
+    ) -> None:
+        """Begin a run, and end what lasted since those before it did.
+
+        `alive` are the numbers of runs that still go on, of other recorders on this ring;
+        `last_packets` the times of the last packets that those left that do not.
+        """
+        going_on = {*alive}
+        earlier = catalog.runs()
+        for before in earlier:
+            if before.ended_ns is None and before.number not in going_on:
+                last_ns = max(
+                    before.seen_ns,
+                    last_packets.get(before.number, 0),
+                    _last_sealed(catalog, before),
+                )
+                self._was_killed(catalog, before, min(last_ns, run.started_ns))
+        for gap in catalog.gaps(run.started_ns):
+            if gap.to_ns is None and gap.run not in going_on:
+                catalog.close_gap(gap.number, max(gap.from_ns, run.started_ns))
+        self.run = catalog.begin_run(run)
+
+    def _was_killed(self, catalog: Catalog, run: Run, at_ns: int) -> None:
+        """End a run that could not, at its last sign of life."""
+        for gap in catalog.gaps(run.started_ns):
+            if gap.run == run.number and gap.to_ns is None:
+                catalog.close_gap(gap.number, max(gap.from_ns, at_ns))
+        catalog.end_run(run.number, at_ns, CRASHED)
+        detail = "the recorder or the machine died"
+        catalog.add_gap(Gap(kind=CRASHED, from_ns=at_ns, run=run.number, detail=detail))
+
+    def still_there(self, catalog: Catalog, seen_ns: int) -> None:
+        """Note a sign of life: all that was received until then is in savefiles."""
+        if self.run is not None:
+            catalog.seen(self.run, seen_ns)
+
+    def gap(self, catalog: Catalog, note: dict[str, Any], savefile: str | None) -> None:
+        """Write a gap that is over."""
+        catalog.add_gap(
+            Gap(
+                kind=note["kind"],
+                from_ns=note["from_ns"],
+                to_ns=note["to_ns"],
+                packets=note.get("packets"),
+                savefile=savefile,
+                run=self.run,
+                detail=note.get("detail", ""),
+            )
+        )
+
+    def begins(
+        self, catalog: Catalog, kind: str, at_ns: int, detail: str, savefile: str | None
+    ) -> None:
+        """Write a gap that lasts, unless one of its kind does already."""
+        if kind not in self._lasting:
+            gap = Gap(kind=kind, from_ns=at_ns, savefile=savefile, run=self.run, detail=detail)
+            self._lasting[kind] = catalog.add_gap(gap)
+
+    def ends(self, catalog: Catalog, kind: str, at_ns: int) -> None:
+        """End the gap of this kind that lasts, if one does."""
+        number = self._lasting.pop(kind, None)
+        if number is not None:
+            catalog.close_gap(number, at_ns)
+
+    def dropped(self, catalog: Catalog, packets: int, at_ns: int, savefile: str | None) -> None:
+        """Count packets that the kernel dropped since the last look."""
+        drops = self._drops
+        if drops is not None and drops.packets is not None and drops.to_ns is not None:
+            close = at_ns - drops.to_ns <= TOGETHER_NS and at_ns - drops.from_ns <= LONGEST_NS
+            if close and drops.savefile == savefile:
+                self._drops = drops._replace(to_ns=at_ns, packets=drops.packets + packets)
+                return
+        self.write_drops(catalog)
+        self._drops = Gap(
+            kind="dropped",
+            from_ns=at_ns - LOOK_NS,
+            to_ns=at_ns,
+            packets=packets,
+            savefile=savefile,
+            run=self.run,
+        )
+
+    def write_drops(self, catalog: Catalog) -> None:
+        """Write the drops counted so far."""
+        if self._drops is not None:
+            catalog.add_gap(self._drops)
+            self._drops = None
+
+    def end(self, catalog: Catalog, why: str, at_ns: int, *, killed: bool) -> None:
+        """End the run; what follows was not recorded. `killed`: it could not say so itself."""
+        self.write_drops(catalog)
+        for kind in [*self._lasting]:
+            self.ends(catalog, kind, at_ns)
+        number, self.run = self.run, None
+        runs = catalog.runs()
+        if not any(run.number == number and run.ended_ns is None for run in runs):
+            return  # the next run found it without an end, and has written one
+        assert number is not None  # noqa: S101
+        catalog.end_run(number, at_ns, CRASHED if killed else why)
+        if not any(run.number != number and _goes_on(run, at_ns) for run in runs):
+            kind = CRASHED if killed else STOPPED
+            catalog.add_gap(Gap(kind=kind, from_ns=at_ns, run=number, detail=why))
+
+
+def _last_sealed(catalog: Catalog, run: Run) -> int:
+    """Time of the last packet in the savefiles of a run that were sealed; 0 without any."""
+    return max(
+        (entry.last_ns or 0 for entry in catalog.entries(run.seen_ns) if entry.run == run.number),
+        default=0,
+    )
+
+
+def _goes_on(run: Run, now_ns: int) -> bool:
+    """Whether a run, of another recorder on this ring, was alive a moment ago."""
+    return run.ended_ns is None and run.seen_ns > now_ns - ALIVE_NS

@@ -1,0 +1,194 @@
+"""The catalog of a real recording: rows, gaps, pins, leases, and what a kill leaves."""
+
+import hashlib
+import json
+import signal
+import socket
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from daemonlogger_py.errors import CatalogError
+from daemonlogger_py.savefile.catalog import Catalog
+from daemonlogger_py.savefile.catalog_rows import Entry, Gap
+from daemonlogger_py.savefile.leases import hold
+
+from .conftest import MakeVolume, Record
+from .load import Load
+from .network import Link
+from .records import records, savefiles, walk
+from .senders import Frames, replay, replaying
+
+PREFIX = "daemonlogger.pcap"
+WAIT_S = 20.0
+RATE = 40_000
+
+
+def entries(logs: Path) -> list[Entry]:
+    with Catalog.open(str(logs / f"{PREFIX}.catalog")) as catalog:
+        assert list(catalog.check()) == []
+        return list(catalog.entries())
+
+
+def gaps(logs: Path) -> list[Gap]:
+    with Catalog.open(str(logs / f"{PREFIX}.catalog")) as catalog:
+        return catalog.gaps()
+
+
+def until(logs: Path, holds: Callable[[Catalog], bool]) -> None:
+    """Wait until something holds of the catalog."""
+    end = time.monotonic() + WAIT_S
+    while True:
+        with suppress(CatalogError), Catalog.open(str(logs / f"{PREFIX}.catalog")) as catalog:
+            if holds(catalog):
+                return
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def ask(logs: Path) -> dict[str, Any]:
+    with socket.socket(socket.AF_UNIX) as asking:
+        asking.settimeout(WAIT_S)
+        asking.connect(str(logs / f"{PREFIX}.socket"))
+        with asking.makefile("rb") as reading:
+            found = json.loads(reading.read())
+    assert isinstance(found, dict)
+    return found
+
+
+def settled(logs: Path, sent: int) -> dict[str, Any]:
+    """Wait until so many packets are written and all but the open savefile cataloged."""
+    end = time.monotonic() + WAIT_S
+    while (status := ask(logs)).get("written", 0) < sent or status["catalog_behind"]:
+        assert time.monotonic() < end, status
+        time.sleep(0.05)
+    return status
+
+
+def is_right(entry: Entry, path: Path) -> None:
+    """Assert that an entry tells of a savefile what reading it does."""
+    found, status = walk(path), path.stat()
+    times = [packet.time_ns for packet in records(path)]
+    assert entry.packets == found.packets
+    assert (entry.size_bytes, entry.modified_ns) == (status.st_size, status.st_mtime_ns)
+    assert entry.sha256 == hashlib.sha256(path.read_bytes()).digest()
+    assert (entry.first_ns, entry.last_ns) == (min(times, default=None), max(times, default=None))
+
+
+def test_a_ring_is_cataloged(link: Link, record: Record, logs: Path, thousands: Load) -> None:
+    recorder = record("-r", "-m", "5", "-s", "1m")
+    sent = replay(link, thousands, pps=RATE)
+    status = settled(logs, sent)
+    assert (status["pid"], status["ring_files"]) == (recorder.pid, 5)
+    assert status["limits"] == ["max files 5"]
+    totals = recorder.stop()
+    totals.account_for(sent)
+    assert (totals.lost, totals.kernel_dropped) == (0, 0)
+
+    found, paths = entries(logs), savefiles(logs)
+    assert [entry.name for entry in found] == [path.name for path in paths]
+    for entry, path in zip(found, paths, strict=True):
+        is_right(entry, path)
+    assert {entry.state for entry in found} == {"sealed"}
+    assert [entry.why for entry in found] == ["size"] * 4 + ["exit"]
+    assert [gap.kind for gap in gaps(logs)] == ["stopped"]
+    assert not (logs / f"{PREFIX}.socket").exists()
+
+
+def test_killed_and_started_again(link: Link, record: Record, logs: Path, thousands: Load) -> None:
+    recorder = record("-r", "-m", "50", "-s", "1m")
+    with replaying(link, thousands, pps=RATE):
+        recorder.grows(lambda: len(savefiles(logs)), 4)
+        recorder.grows(lambda: savefiles(logs)[-1].stat().st_size, 100_000)
+        killed_ns = time.time_ns()
+        recorder.kill()
+    until(logs, lambda catalog: any(gap.kind == "crashed" for gap in catalog.gaps()))
+    last = savefiles(logs)[-1]
+    with last.open("r+b") as file:  # as a power loss leaves it
+        file.truncate(last.stat().st_size - 7)
+
+    again = record("-r", "-m", "50", "-s", "1m")
+    again.says("Recovered")
+    until(logs, lambda catalog: catalog.gaps()[0].to_ns is not None)
+    (gap,) = gaps(logs)
+    assert killed_ns - 3e9 < gap.from_ns <= killed_ns + 1e9
+    assert gap.to_ns is not None
+    assert gap.to_ns > killed_ns
+    again.stop()
+    found = {entry.name: entry for entry in entries(logs)}
+    for path in savefiles(logs):
+        is_right(found[path.name], path)
+    assert (found[last.name].state, found[last.name].why) == ("recovered", "killed")
+
+
+def test_pins_are_honoured(link: Link, record: Record, logs: Path, thousands: Load) -> None:
+    recorder = record("-r", "-m", "6", "-s", "1m")
+    settled(logs, replay(link, thousands, pps=RATE))
+    pinned = savefiles(logs)[0]
+    content = pinned.read_bytes()
+    with Catalog.open(str(logs / f"{PREFIX}.catalog"), write=True) as catalog:
+        entry = catalog.entry(pinned.name)
+        assert entry is not None
+        assert entry.first_ns is not None
+        catalog.pin(entry.first_ns, entry.first_ns + 1, "the incident", time.time_ns())
+    time.sleep(1.5)  # within a second it is known to the recorder
+    for _ in range(2):
+        replay(link, thousands, pps=RATE)
+    assert ask(logs)["pinned_bytes"] >= len(content)
+    recorder.stop()
+
+    assert pinned.read_bytes() == content
+    assert "nothing left to prune but what is pinned" in recorder.text or len(savefiles(logs)) == 6
+
+
+def test_a_lease_is_waited_for_while_there_are_others(
+    record: Record, logs: Path, frames: Frames
+) -> None:
+    recorder = record("-r", "-m", "4", "-F")
+
+    def roll() -> None:
+        spoken = len(recorder.lines)
+        frames.send(100)
+        recorder.grows(lambda: savefiles(logs)[-1].stat().st_size, 25)
+        recorder.send(signal.SIGHUP)
+        recorder.says("Logging packets to", after=spoken)
+
+    for _ in range(3):
+        roll()
+    first = savefiles(logs)[0]
+    with first.open("rb") as reading:
+        assert hold(reading.fileno())
+        for _ in range(4):
+            roll()
+        assert first.exists()
+    recorder.stop()
+
+
+def test_a_disk_that_stalls_is_in_the_ledger(
+    link: Link, record: Record, volume: MakeVolume, wide: Load
+) -> None:
+    disk = volume(24 << 20)
+    recorder = record("-r", "-m", "100", "-s", "1m", "--buffer-memory", "2m", directory=disk.path)
+    with replaying(link, wide, pps=20_000):
+        recorder.grows(lambda: len(savefiles(disk.path)), 4)
+        until(disk.path, lambda catalog: len(catalog.runs()) == 1)
+        spoken = len(recorder.lines)
+        with disk.frozen(2):
+            recorder.says("The disk does not keep up", after=spoken)
+        recorder.says("The disk took buffers again", after=spoken)
+    recorder.stop()
+    until(disk.path, lambda catalog: catalog.runs()[0].ended_ns is not None)
+    found = {gap.kind: gap for gap in gaps(disk.path)}
+    stalled = found["disk_stalled"]
+    assert stalled.to_ns is not None
+    assert 0.5e9 < stalled.to_ns - stalled.from_ns < 10e9
+    assert found["stopped"].detail == "SIGINT"
+
+
+def test_no_catalog_where_none_is_wanted(record: Record, logs: Path) -> None:
+    record("-r", "--catalog", "off").stop()
+    record().stop()
+
+    assert not [path for path in logs.iterdir() if path not in savefiles(logs)]

@@ -1,0 +1,328 @@
+"""The catalog of a recording that is noted down: its rows, its gaps, and the line it tells."""
+
+import json
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from daemonlogger_py.config.recorder import RecorderConfig
+from daemonlogger_py.record import census
+from daemonlogger_py.record.cataloger import Cataloger
+from daemonlogger_py.record.opening import LogDir
+from daemonlogger_py.savefile.catalog import Catalog
+from daemonlogger_py.savefile.catalog_rows import ARCHIVED, OPEN, RECOVERED, SEALED, Entry, Gap, Run
+from daemonlogger_py.savefile.names import SavefileName
+
+from .bench import WAIT_S
+from .cataloging import NAMING, SECOND_NS, RingDirectory
+
+
+class Recording:
+    """A cataloger at work on a thread, and notes for it as a recorder sends them."""
+
+    def __init__(self, ring: RingDirectory, **settings: Any) -> None:
+        self.ring = ring
+        self.said: list[dict[str, Any]] = []
+        self._link, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        theirs.settimeout(0)
+        config = RecorderConfig(
+            interface="eth0", prefix="t", ring=True, max_files=9, roll_size=4096, **settings
+        )
+        source = SimpleNamespace(linktype=1, snaplen=65535, nanosecond=False)
+        ready = SimpleNamespace(
+            config=config,
+            log_dir=LogDir(ring.fd, str(ring.path), NAMING, None, []),
+            source=source,
+            filter_text="port 53",
+            since_ns=time.time_ns(),
+        )
+        self._cataloger = Cataloger(theirs, cast(Any, ready))
+        self._theirs = theirs
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def _run(self) -> None:
+        self._cataloger.run()
+        self._theirs.close()
+
+    def note(self, note: str, *, at_s: float = 1000.0, **facts: object) -> None:
+        message = {"note": note, "at_ns": round(at_s * SECOND_NS), **facts}
+        self._link.send(json.dumps(message).encode())
+
+    def seals(self, epoch: int, packets: int = 3, **facts: object) -> None:
+        """Have a savefile begun, written and sealed."""
+        self.note("opened", name=f"t.{epoch}", at_s=epoch)
+        name = self.ring.leave(epoch, packets)
+        noted = {"why": "size", "dropped": 0, "lost": 0, **facts}
+        self.note("sealed", name=name.name, at_s=epoch + packets, **noted)
+
+    def until(self, holds: Callable[[Catalog], bool]) -> None:
+        """Wait until something holds of the catalog."""
+        end = time.monotonic() + WAIT_S
+        while True:
+            assert time.monotonic() < end
+            if self.ring.catalog_path.exists():
+                with Catalog.open(str(self.ring.catalog_path)) as catalog:
+                    if holds(catalog):
+                        return
+            time.sleep(0.01)
+
+    def asks(self, *, until: Callable[[dict[str, Any]], bool] = bool) -> dict[str, Any]:
+        """Ask how it goes, until something holds of the answer."""
+        end = time.monotonic() + WAIT_S
+        while True:
+            with suppress(FileNotFoundError, ConnectionRefusedError):
+                found = self._ask()
+                if until(found):
+                    return found
+            assert time.monotonic() < end
+            time.sleep(0.01)
+
+    def _ask(self) -> dict[str, Any]:
+        with socket.socket(socket.AF_UNIX) as asking:
+            asking.settimeout(WAIT_S)
+            asking.connect(str(self.ring.path / "t.socket"))
+            with asking.makefile("rb") as reading:
+                return cast(dict[str, Any], json.loads(reading.read()))
+
+    def listens(self) -> list[dict[str, Any]]:
+        self._link.settimeout(WAIT_S)
+        return [json.loads(self._link.recv(1 << 16))]
+
+    def ends(self, why: str | None = "SIGTERM", **facts: object) -> None:
+        """End it well, or without `why` as kill -9 does; the cataloger has ended then."""
+        if why is not None:
+            noted = {"why": why, "stopped_ns": 2000 * SECOND_NS, "lost": 0, "lost_from_ns": None}
+            self.note("end", at_s=2001, **(noted | facts))
+        self._link.close()
+        self._thread.join(WAIT_S)
+        assert not self._thread.is_alive()
+
+
+@pytest.fixture
+def ring(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RingDirectory]:
+    with RingDirectory(tmp_path) as made:
+        monkeypatch.chdir(made.path)
+        yield made
+
+
+def gaps(ring: RingDirectory) -> list[Gap]:
+    with Catalog.open(str(ring.catalog_path)) as catalog:
+        return catalog.gaps()
+
+
+def test_savefiles_of_a_recording(ring: RingDirectory) -> None:
+    recording = Recording(ring)
+    recording.seals(1000, packets=4, dropped=2)
+    recording.seals(1100, lost=1)
+    recording.note("opened", name="t.1200")
+    recording.ends()
+
+    first, second, third = ring.entries().values()
+    assert (first.state, first.packets, first.dropped, first.lost) == (SEALED, 4, 2, 0)
+    assert (first.first_ns, first.last_ns) == (1000 * SECOND_NS, 1003 * SECOND_NS)
+    assert (first.opened_ns, first.sealed_ns) == (1000 * SECOND_NS, 1004 * SECOND_NS)
+    assert (first.why, first.run, first.position) == ("size", 1, 1)
+    assert (second.position, second.previous_chain, second.lost) == (2, first.chain, 1)
+    assert (third.name, third.state, third.run) == ("t.1200", OPEN, 1)
+    with Catalog.open(str(ring.catalog_path)) as catalog:
+        assert list(catalog.check()) == []
+        (run,) = catalog.runs()
+    assert (run.interface, run.filter_text, run.why) == ("eth0", "port 53", "SIGTERM")
+    assert run.pid == os.getppid()
+    assert [path.name for path in ring.path.glob("t.socket")] == []
+
+
+def test_pruned_and_archived_ones(ring: RingDirectory) -> None:
+    recording = Recording(ring)
+    for epoch in (1000, 1100, 1200):
+        recording.seals(epoch)
+    recording.until(lambda catalog: len(list(catalog.entries())) == 3)
+    for name in ("t.1000", "t.1100"):
+        (ring.path / name).unlink()
+    recording.note("pruned", name="t.1000")
+    recording.note("archived", name="t.1100", archived_as="t.1100")
+    recording.ends()
+
+    assert {name: entry.state for name, entry in ring.entries().items()} == {
+        "t.1100": ARCHIVED,
+        "t.1200": SEALED,
+    }
+
+
+def test_one_that_is_pruned_before_it_was_surveyed_is_not_in_it(ring: RingDirectory) -> None:
+    recording = Recording(ring)
+    recording.note("opened", name="t.1000")
+    recording.note("sealed", name="t.1000", why="size", dropped=0, lost=0)
+    recording.note("pruned", name="t.1000")
+    recording.ends()
+
+    assert ring.entries() == {}
+
+
+def test_gaps_of_a_recording(ring: RingDirectory) -> None:
+    recording = Recording(ring)
+    recording.note("opened", name="t.1000")
+    recording.note("dropped", packets=5, at_s=1010)
+    recording.note("begins", kind="interface_down", detail="down", at_s=1020)
+    recording.note("ends", kind="interface_down", at_s=1030)
+    span = {"from_ns": 1040 * SECOND_NS, "to_ns": 1050 * SECOND_NS}
+    recording.note("gap", kind="clock_stepped", detail="forward by 10.000 s", **span)
+    recording.ends("no space", lost=7, lost_from_ns=1990 * SECOND_NS)
+
+    found = [(gap.kind, gap.from_ns // SECOND_NS, gap.packets, gap.savefile) for gap in gaps(ring)]
+    assert found == [
+        ("dropped", 1009, 5, "t.1000"),
+        ("interface_down", 1020, None, "t.1000"),
+        ("clock_stepped", 1040, None, "t.1000"),
+        ("lost", 1990, 7, "t.1000"),
+        ("stopped", 2000, None, None),
+    ]
+
+
+def test_a_killed_recorder_is_noticed_at_once(ring: RingDirectory) -> None:
+    now_s = time.time() - 100
+    recording = Recording(ring)
+    recording.note("opened", name=f"t.{int(now_s)}")
+    ring.leave(int(now_s), packets=3)
+    safe = {"safe_ns": int(now_s) * SECOND_NS, "figures": {"received": 3, "written_bytes": 9}}
+    recording.note("figures", **safe)
+    recording.ends(None)
+
+    (gap,) = gaps(ring)
+    assert (gap.kind, gap.to_ns) == ("crashed", None)
+    # What was recorded last proves that it recorded until then.
+    assert gap.from_ns >= (int(now_s) + 2) * SECOND_NS
+
+
+def test_what_an_earlier_recorder_left_is_taken_in(ring: RingDirectory) -> None:
+    old, torn = ring.leave(1000), ring.leave(1100)
+    with ring.catalog() as catalog:
+        run = catalog.begin_run(Run(started_ns=1000 * SECOND_NS, seen_ns=1001 * SECOND_NS))
+        entry = Entry(torn.name, 1100, 0, OPEN, 0, 0, opened_ns=7, run=run)
+        catalog.put(entry)
+        catalog.put(entry._replace(name="t.900", epoch=900))  # pruned without a word
+    recording = Recording(ring)
+    # Until what was torn is mended.
+    recording.asks(until=lambda status: status["catalog_behind"] == 2)
+    recording.note("recovered", name=torn.name)
+    recording.note("recovery_done")
+    recording.until(lambda catalog: sum(e.state != OPEN for e in catalog.entries()) == 2)
+    recording.ends()
+
+    found = ring.entries()
+    assert [*found] == [old.name, torn.name]
+    assert (found[old.name].state, found[old.name].run) == (SEALED, None)
+    recovered = found[torn.name]
+    assert (recovered.state, recovered.why, recovered.opened_ns) == (RECOVERED, "killed", 7)
+    crashed = gaps(ring)[0]
+    # From the last packet that the other one recorded.
+    assert (crashed.kind, crashed.from_ns, crashed.run) == ("crashed", 1102 * SECOND_NS, run)
+    assert crashed.to_ns is not None
+
+
+def test_pins_are_told_as_they_change(ring: RingDirectory) -> None:
+    recording = Recording(ring)
+    assert recording.listens() == [{"pins": [], "first": True, "more": False}]
+    with ring.catalog() as catalog:
+        number = catalog.pin(5, 9, "why", 1).number
+    assert recording.listens()[0]["pins"] == [[5, 9]]
+    with ring.catalog() as catalog:
+        catalog.unpin(number)
+    assert recording.listens()[0]["pins"] == []
+    recording.ends()
+
+
+def test_who_asks_is_told_how_it_goes(ring: RingDirectory) -> None:
+    recording = Recording(ring)
+    before = recording.asks()
+    figures = {
+        "received": 50,
+        "written_bytes": 700,
+        "ring_files": 1,
+        "ring_bytes": 700,
+        "savefile_bytes": 700,
+    }
+    for second in range(3):
+        counted = figures | {"received": 50 + 10 * second}
+        recording.note("figures", safe_ns=0, figures=counted, at_s=1000 + second)
+    found = recording.asks(until=lambda status: status.get("received") == 70)
+    recording.ends()
+
+    assert (before["interface"], before["filter"]) == ("eth0", "port 53")
+    assert before["pid"] == os.getppid()
+    assert (found["rate_packets"], found["rate_bytes"]) == (10, 0)
+    assert found["limits"] == ["max files 9"]
+    assert found["room_bytes"] == 8 * 4096
+    assert (found["catalog_behind"], found["missed_messages"]) == (0, 0)
+
+
+def test_notes_that_were_missed_are_made_up_for_by_a_census(ring: RingDirectory) -> None:
+    recording = Recording(ring)
+    recording.note("recovery_done")
+    recording.until(lambda catalog: len(catalog.runs()) == 1)
+    ring.leave(1000)
+    recording.note("missed", count=2)
+    recording.until(lambda catalog: len(list(catalog.entries())) == 1)
+    recording.asks(until=lambda status: status["missed_messages"] == 2)
+    recording.ends()
+
+
+def test_a_catalog_that_is_removed_is_made_again(
+    ring: RingDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("daemonlogger_py.record.catalog_store.RETRY_S", 0.01)
+    recording = Recording(ring)
+    recording.note("recovery_done")
+    recording.seals(1000)
+    recording.until(lambda catalog: len(list(catalog.entries())) == 1)
+    for path in ring.path.glob("t.catalog*"):
+        path.unlink()
+    recording.seals(1100)
+    recording.until(lambda catalog: sum(e.state == SEALED for e in catalog.entries()) == 2)
+    recording.ends()
+
+    assert [*ring.entries()] == ["t.1000", "t.1100"]
+    assert [gap.kind for gap in gaps(ring)] == ["stopped"], gaps(ring)
+
+
+def test_a_socket_s_name_may_be_too_long(ring: RingDirectory) -> None:
+    long = "p" * 120
+    config = RecorderConfig(prefix=long)
+    found = SimpleNamespace(_config=config, _say=lambda event, text: said.append((event, text)))
+    said: list[tuple[str, str]] = []
+    assert Cataloger._listen(cast(Any, found)) is None
+
+    assert said[0][0] == "no_socket"
+    assert said[0][1].endswith("its name is too long for a socket")
+
+
+def test_the_end_is_written_before_what_is_still_to_be_hashed(
+    ring: RingDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = threading.Event()
+    surveyed = census.surveyed
+
+    def slow(dir_fd: int, name: SavefileName) -> Entry:
+        assert gate.wait(WAIT_S)
+        return surveyed(dir_fd, name)
+
+    monkeypatch.setattr(census, "surveyed", slow)
+    recording = Recording(ring)
+    recording.seals(1000)
+    recording.seals(1100)
+    threading.Timer(0.0, recording.ends).start()
+    recording.until(lambda catalog: any(gap.kind == "stopped" for gap in catalog.gaps()))
+    assert {entry.state for entry in ring.entries().values()} == {OPEN}
+    gate.set()
+    recording._thread.join(WAIT_S)
+
+    assert [(entry.state, entry.run) for entry in ring.entries().values()] == [(SEALED, 1)] * 2

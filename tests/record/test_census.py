@@ -1,0 +1,89 @@
+"""What directory and catalog disagree on, and what a survey says of a savefile."""
+
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from daemonlogger_py.record import census
+from daemonlogger_py.savefile.catalog_rows import ARCHIVED, OPEN, RECOVERED, SEALED, Entry
+
+from .cataloging import NAMING, SECOND_NS, RingDirectory
+
+
+@pytest.fixture
+def ring(tmp_path: Path) -> Iterator[RingDirectory]:
+    with RingDirectory(tmp_path) as made:
+        yield made
+
+
+def test_a_survey_tells_what_the_savefile_does(ring: RingDirectory) -> None:
+    name = ring.leave(1000, packets=4)
+    entry = census.surveyed(ring.fd, name)
+
+    path = ring.path / name.name
+    assert (entry.name, entry.epoch, entry.state) == ("t.1000", 1000, SEALED)
+    assert (entry.packets, entry.first_ns, entry.last_ns) == (4, 1000 * SECOND_NS, 1003 * SECOND_NS)
+    assert entry.size_bytes == path.stat().st_size
+    assert entry.modified_ns == entry.sealed_ns == path.stat().st_mtime_ns
+    assert entry.sha256 == hashlib.sha256(path.read_bytes()).digest()
+    assert census.last_packet_ns(ring.fd, name.name) == 1003 * SECOND_NS
+
+
+def test_what_is_being_written_gone_or_no_file_is_not_surveyed(ring: RingDirectory) -> None:
+    name = ring.leave(1000)
+    with ring.being_written(name):
+        assert census.is_being_written(ring.fd, name.name)
+        with pytest.raises(BlockingIOError):
+            census.surveyed(ring.fd, name)
+    assert not census.is_being_written(ring.fd, name.name)
+    (ring.path / name.name).unlink()
+    assert not census.is_there(ring.fd, name.name)
+    assert not census.is_being_written(ring.fd, name.name)
+    assert census.last_packet_ns(ring.fd, name.name) == 0
+    with pytest.raises(FileNotFoundError):
+        census.surveyed(ring.fd, name)
+    (ring.path / name.name).mkdir()
+    with pytest.raises(FileNotFoundError):
+        census.surveyed(ring.fd, name)
+
+
+def test_a_census_finds_what_is_unknown_altered_and_gone(ring: RingDirectory) -> None:
+    known, altered, new, gone = (ring.leave(epoch) for epoch in (1000, 1100, 1200, 1300))
+    being_written = ring.leave(1400)
+    with ring.catalog() as catalog:
+        for name in (known, altered, gone):
+            catalog.seal(census.surveyed(ring.fd, name))
+        catalog.put(Entry(being_written.name, 1400, 0, OPEN, 0, 0, run=7))
+        catalog.put(Entry("t.900", 900, 0, ARCHIVED, 24, 0))
+        os.utime(ring.path / altered.name, (1, 1))
+        (ring.path / gone.name).unlink()
+        (ring.path / "t.1500").symlink_to(ring.path / known.name)
+        (ring.path / "other.1600").write_bytes(b"")
+        found = census.take(catalog, ring.fd, NAMING)
+
+    assert found.unknown == [altered, new, being_written]
+    assert found.gone == [gone.name]
+    assert [(entry.name, entry.run) for entry in found.open] == [(being_written.name, 7)]
+    assert found.archived == ["t.900"]
+
+
+def test_an_entry_that_was_never_hashed_is_surveyed(ring: RingDirectory) -> None:
+    name = ring.leave(1000)
+    with ring.catalog() as catalog:
+        catalog.put(census.surveyed(ring.fd, name)._replace(sha256=None))
+        assert census.take(catalog, ring.fd, NAMING).unknown == [name]
+
+
+def test_what_only_the_recorder_knew_is_kept(ring: RingDirectory) -> None:
+    entry = census.surveyed(ring.fd, ring.leave(1000))
+    known = entry._replace(state=OPEN, opened_ns=5, dropped=6, lost=7, run=9, sha256=None)
+
+    kept = census.completed(entry, known, recovered=False)
+    assert kept == entry._replace(opened_ns=5, dropped=6, lost=7, run=9)
+    recovered = census.completed(entry, known, recovered=True)
+    assert (recovered.state, recovered.why) == (RECOVERED, "killed")
+    assert census.completed(entry, recovered, recovered=False).state == RECOVERED
+    assert census.completed(entry, None, recovered=False) == entry

@@ -1,0 +1,179 @@
+"""Runs and gaps: when one begins, when it ends, and which of them a kill leaves behind."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from daemonlogger_py.record.ledger import LONGEST_NS, Ledger
+from daemonlogger_py.savefile.catalog import Catalog
+from daemonlogger_py.savefile.catalog_rows import SEALED, Entry, Gap, Run
+
+S = 10**9
+
+
+@pytest.fixture
+def catalog(tmp_path: Path) -> Iterator[Catalog]:
+    with Catalog.create(str(tmp_path / "t.catalog")) as made:
+        yield made
+
+
+def run(started_s: int) -> Run:
+    return Run(started_ns=started_s * S, seen_ns=started_s * S, interface="eth0")
+
+
+def begun(catalog: Catalog, started_s: int, alive: tuple[int, ...] = ()) -> Ledger:
+    ledger = Ledger()
+    ledger.begin(catalog, run(started_s), alive, {})
+    return ledger
+
+
+def gaps(catalog: Catalog) -> list[tuple[str, float, float | None]]:
+    return [
+        (gap.kind, gap.from_ns / S, None if gap.to_ns is None else gap.to_ns / S)
+        for gap in catalog.gaps()
+    ]
+
+
+def test_between_two_runs_nothing_was_recorded(catalog: Catalog) -> None:
+    ledger = begun(catalog, 100)
+    assert gaps(catalog) == []
+    ledger.end(catalog, "SIGTERM", 200 * S, killed=False)
+    assert gaps(catalog) == [("stopped", 200, None)]
+    assert catalog.gaps()[0].detail == "SIGTERM"
+
+    begun(catalog, 250)
+    assert gaps(catalog) == [("stopped", 200, 250)]
+    first, second = catalog.runs()
+    assert (first.ended_ns, first.why, second.ended_ns) == (200 * S, "SIGTERM", None)
+
+
+def test_a_killed_recorder_leaves_a_gap_until_the_next(catalog: Catalog) -> None:
+    begun(catalog, 100).end(catalog, "the recorder was killed", 180 * S, killed=True)
+    assert gaps(catalog) == [("crashed", 180, None)]
+
+    begun(catalog, 250)
+    assert gaps(catalog) == [("crashed", 180, 250)]
+    assert catalog.runs()[0].why == "crashed"
+
+
+def test_what_a_killed_run_sealed_is_a_sign_of_its_life(catalog: Catalog) -> None:
+    ledger = begun(catalog, 100)
+    for last_s, number in ((150, ledger.run), (180, None)):
+        name = f"t.{last_s}"
+        catalog.put(Entry(name, last_s, 0, SEALED, 24, 0, last_ns=last_s * S, run=number))
+    begun(catalog, 250)
+    assert gaps(catalog) == [("crashed", 150, 250)]
+
+
+def test_a_run_that_nobody_could_end_ends_at_its_last_sign_of_life(catalog: Catalog) -> None:
+    ledger = begun(catalog, 100)
+    ledger.still_there(catalog, 130 * S)
+    ledger.begins(catalog, "interface_down", 120 * S, "down", "t.100")
+
+    begun(catalog, 250)
+    assert gaps(catalog) == [("interface_down", 120, 130), ("crashed", 130, 250)]
+    assert catalog.runs()[0].ended_ns == 130 * S
+
+
+def test_its_last_packet_is_a_sign_of_life(catalog: Catalog) -> None:
+    begun(catalog, 100)
+    Ledger().begin(catalog, run(250), (), {1: 222 * S})
+
+    assert gaps(catalog) == [("crashed", 222, 250)]
+
+
+def test_another_recorder_on_the_ring_goes_on(catalog: Catalog) -> None:
+    first = begun(catalog, 100)
+    assert first.run is not None
+    second = begun(catalog, 110, alive=(first.run,))
+    first.still_there(catalog, 118 * S)
+    assert gaps(catalog) == []
+
+    second.end(catalog, "SIGINT", 120 * S, killed=False)
+    assert gaps(catalog) == []  # the first records on
+    first.end(catalog, "SIGINT", 130 * S, killed=False)
+    assert gaps(catalog) == [("stopped", 130, None)]
+
+
+def test_an_end_that_comes_after_the_next_start_changes_nothing(catalog: Catalog) -> None:
+    slow = begun(catalog, 100)
+    begun(catalog, 250)
+    before = gaps(catalog)
+    slow.end(catalog, "SIGTERM", 120 * S, killed=False)
+
+    assert gaps(catalog) == before == [("crashed", 100, 250)]
+
+
+def test_what_lasts_ends_with_the_run(catalog: Catalog) -> None:
+    ledger = begun(catalog, 100)
+    ledger.begins(catalog, "disk_full", 110 * S, "", "t.100")
+    ledger.begins(catalog, "disk_full", 115 * S, "", "t.100")
+    ledger.begins(catalog, "interface_down", 120 * S, "down", None)
+    ledger.ends(catalog, "disk_full", 130 * S)
+    ledger.ends(catalog, "disk_full", 131 * S)
+    ledger.end(catalog, "SIGTERM", 140 * S, killed=False)
+
+    assert gaps(catalog) == [
+        ("disk_full", 110, 130),
+        ("interface_down", 120, 140),
+        ("stopped", 140, None),
+    ]
+
+
+def test_drops_of_seconds_in_a_row_are_one_gap(catalog: Catalog) -> None:
+    ledger = begun(catalog, 100)
+    for second in (110, 111, 112, 120):
+        ledger.dropped(catalog, 5, second * S, "t.100")
+    assert not ledger.drops_are_over(121 * S)
+    assert ledger.drops_are_over(124 * S)
+    ledger.write_drops(catalog)
+    ledger.write_drops(catalog)
+
+    assert gaps(catalog) == [("dropped", 109, 112), ("dropped", 119, 120)]
+    assert [(gap.packets, gap.savefile) for gap in catalog.gaps()] == [(15, "t.100"), (5, "t.100")]
+
+
+def test_drops_are_said_of_each_savefile_and_each_minute(catalog: Catalog) -> None:
+    ledger = begun(catalog, 100)
+    ledger.dropped(catalog, 1, 110 * S, "t.100")
+    ledger.dropped(catalog, 2, 111 * S, "t.111")
+    for second in range(112, 112 + 2 * LONGEST_NS // S):
+        ledger.dropped(catalog, 1, second * S, "t.111")
+    ledger.end(catalog, "SIGTERM", 300 * S, killed=False)
+
+    drops = [gap for gap in catalog.gaps() if gap.kind == "dropped"]
+    assert len(drops) == 4
+    assert all((gap.to_ns or 0) - gap.from_ns <= LONGEST_NS for gap in drops)
+    assert sum(gap.packets or 0 for gap in drops) == 1 + 2 + 120
+
+
+def test_what_is_taken_back_can_be_written_again(catalog: Catalog) -> None:
+    ledger = begun(catalog, 100)
+    ledger.dropped(catalog, 5, 110 * S, "t.100")
+    state = ledger.state
+
+    def fail() -> None:
+        with catalog.transaction():
+            ledger.begins(catalog, "disk_full", 110 * S, "", None)
+            ledger.write_drops(catalog)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    ledger.state = state
+    assert gaps(catalog) == []
+
+    ledger.begins(catalog, "disk_full", 110 * S, "", None)
+    ledger.write_drops(catalog)
+    assert gaps(catalog) == [("dropped", 109, 110), ("disk_full", 110, None)]
+
+
+def test_a_gap_that_is_over_is_written_as_it_is(catalog: Catalog) -> None:
+    ledger = begun(catalog, 100)
+    note = {"kind": "clock_stepped", "from_ns": 5 * S, "to_ns": 9 * S, "detail": "back by 4 s"}
+    ledger.gap(catalog, note, "t.100")
+
+    assert catalog.gaps() == [
+        Gap(1, "clock_stepped", 5 * S, 9 * S, None, "t.100", ledger.run, "back by 4 s")
+    ]
