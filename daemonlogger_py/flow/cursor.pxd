@@ -5,10 +5,18 @@ captured bytes has asked for both. All functions are pure.
 """
 from libc.stdint cimport uint8_t, uint16_t, uint32_t
 
+cdef enum:
+    VARYING_BYTES = 256  # of a frame's first bytes it is said whether they vary
+
+cdef struct Varying:  # what of a frame's headers differs from packet to packet of one flow
+    const uint8_t *frame
+    uint8_t same[256]  # VARYING_BYTES; a bit that varies is cleared
+
 cdef struct Cursor:
     const uint8_t *at
     uint32_t captured  # bytes that may be read at `at`
     uint32_t length  # bytes that were sent, as the innermost header up to here says; >= captured
+    Varying *varying  # who wants to know what varies, or NULL
 
 
 cdef inline uint16_t be16(const uint8_t *at) noexcept nogil:
@@ -36,6 +44,20 @@ cdef inline void skip(Cursor *cursor, uint32_t count) noexcept nogil:
     cursor.at += count
     cursor.captured -= count
     cursor.length -= count
+
+
+cdef inline void vary(
+    const Cursor *cursor, const uint8_t *at, uint32_t count, uint8_t same
+) noexcept nogil:
+    """`count` captured bytes of a header vary from packet to packet, but for the bits `same`."""
+    cdef size_t place
+    cdef uint32_t i
+    if cursor.varying == NULL:
+        return
+    place = at - cursor.varying.frame
+    for i in range(count):
+        if place + i < VARYING_BYTES:
+            cursor.varying.same[place + i] &= same
 
 
 cdef inline void limit(Cursor *cursor, uint32_t length) noexcept nogil:

@@ -19,15 +19,10 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
 from daemonlogger_py.flow.cursor cimport Cursor
-from daemonlogger_py.flow.link cimport NETWORK_NONE, Network, forget_tags
+from daemonlogger_py.flow.link cimport NETWORK_NONE, Network
 from daemonlogger_py.flow.linktype cimport by_linktype, is_decodable
-from daemonlogger_py.flow.network cimport by_network, forget_network, upper
-from daemonlogger_py.flow.oddity cimport (
-    ODDITY_ORIGLEN_BELOW_CAPLEN,
-    ODDITY_SNAPLEN_CUT,
-    ODDITY_TOO_MANY_TUNNELS,
-    note,
-)
+from daemonlogger_py.flow.network cimport begin_frame, by_network, forget_network, upper
+from daemonlogger_py.flow.oddity cimport ODDITY_TOO_MANY_TUNNELS, note
 from daemonlogger_py.flow.packet cimport (
     IPV4,
     IPV6,
@@ -42,10 +37,13 @@ from daemonlogger_py.flow.packet cimport (
     Packet,
 )
 from daemonlogger_py.flow.transport cimport forget_transport
-from daemonlogger_py.flow.tunnel cimport TUNNEL_NONE, Tunnel, behind_tunnel, tunnel_in
-
-cdef enum:
-    MAX_TUNNELS = 8
+from daemonlogger_py.flow.tunnel cimport (
+    MAX_TUNNELS,
+    TUNNEL_NONE,
+    Tunnel,
+    behind_tunnel,
+    tunnel_in,
+)
 
 
 cdef void enter_tunnels(Packet *packet) noexcept nogil:
@@ -62,6 +60,7 @@ cdef void enter_tunnels(Packet *packet) noexcept nogil:
         cursor.at = packet.payload
         cursor.captured = packet.payload_captured
         cursor.length = packet.payload_bytes
+        cursor.varying = NULL
         forget_network(packet)
         packet.tunnels += 1
         network = behind_tunnel(tunnel, packet, &cursor)
@@ -76,20 +75,7 @@ cdef void decode(uint32_t linktype, Packet *packet, bint tunnels) noexcept nogil
     """Decode the frame `packet.data`; whatever it holds, every field is set (packet.pxd)."""
     cdef Cursor cursor
     cdef Network network
-    packet.oddities = 0
-    packet.mac_source = NULL
-    packet.mac_destination = NULL
-    packet.tunnels = 0
-    forget_tags(packet)
-    forget_network(packet)
-    cursor.at = packet.data
-    cursor.captured = packet.caplen
-    cursor.length = packet.origlen
-    if packet.caplen < packet.origlen:
-        note(packet, ODDITY_SNAPLEN_CUT)
-    elif packet.caplen > packet.origlen:
-        note(packet, ODDITY_ORIGLEN_BELOW_CAPLEN)
-        cursor.length = packet.caplen
+    begin_frame(packet, &cursor)
     network = by_linktype(linktype, packet, &cursor)
     if network != NETWORK_NONE:
         by_network(packet, &cursor, network)
@@ -108,6 +94,7 @@ cdef void decode_datagram(
     cursor.at = payload
     cursor.captured = min(captured, length)
     cursor.length = length
+    cursor.varying = NULL
     forget_transport(packet)
     upper(packet, &cursor, packet.protocol, True)
     if tunnels:

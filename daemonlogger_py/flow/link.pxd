@@ -9,7 +9,7 @@ RFC 3032 (MPLS), RFC 4385 and 4448 (pseudowires).
 from libc.stdint cimport uint8_t, uint16_t, uint32_t
 from libc.string cimport memset
 
-from daemonlogger_py.flow.cursor cimport Cursor, be16, limit, skip
+from daemonlogger_py.flow.cursor cimport Cursor, be16, limit, skip, vary
 from daemonlogger_py.flow.oddity cimport (
     ODDITY_BAD_IP_VERSION,
     ODDITY_BAD_LINK_HEADER,
@@ -176,6 +176,7 @@ cdef inline Network behind_labels(Packet *packet, Cursor *cursor) noexcept nogil
     if is_ipv6(cursor):
         return NETWORK_IPV6
     if cursor.at[0] >> 4 == 0 and is_ethernet(cursor, CONTROL_WORD_BYTES):
+        vary(cursor, cursor.at, CONTROL_WORD_BYTES, 0)  # a sequence number
         skip(cursor, CONTROL_WORD_BYTES)
         return NETWORK_ETHERNET
     if is_ethernet(cursor, 0):
@@ -196,6 +197,7 @@ cdef inline Network take_labels(Packet *packet, Cursor *cursor) noexcept nogil:
         if cursor.captured < LABEL_BYTES:
             return cut(packet)
         bottom = cursor.at[2] & 1
+        vary(cursor, cursor.at + 3, 1, 0)  # its time to live
         skip(cursor, LABEL_BYTES)
         if bottom:
             return behind_labels(packet, cursor)
@@ -260,6 +262,7 @@ cdef inline Network pppoe(Packet *packet, Cursor *cursor) noexcept nogil:
         return bad(packet)
     code = cursor.at[1]
     length = be16(cursor.at + 4)
+    vary(cursor, cursor.at + 4, 2, 0)
     skip(cursor, PPPOE_BYTES)
     limit(cursor, length)
     return NETWORK_NONE if code else by_ppp_protocol(packet, cursor)
@@ -294,6 +297,9 @@ cdef inline Network by_ethertype(
         elif ethertype < LLC_BYTES:
             return bad(packet)
         elif ethertype <= MAX_LLC_LENGTH:
+            # A length: its first bits say that it is no Ethernet type.
+            vary(cursor, cursor.at - 2, 1, 0xF8)
+            vary(cursor, cursor.at - 1, 1, 0)
             limit(cursor, ethertype)
             if not take_llc(packet, cursor, &ethertype):
                 return NETWORK_NONE

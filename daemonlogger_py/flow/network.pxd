@@ -7,7 +7,7 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t
 from libc.string cimport memcpy, memset
 
 from daemonlogger_py.flow.cursor cimport Cursor, be16, be32, limit, skip
-from daemonlogger_py.flow.link cimport NETWORK_IPV4, Network
+from daemonlogger_py.flow.link cimport NETWORK_IPV4, Network, forget_tags
 from daemonlogger_py.flow.oddity cimport (
     ODDITY_BAD_IP_VERSION,
     ODDITY_BAD_IPV4_HEADER_LENGTH,
@@ -16,6 +16,8 @@ from daemonlogger_py.flow.oddity cimport (
     ODDITY_CUT_IP_HEADER,
     ODDITY_IP_LENGTH_BEYOND_FRAME,
     ODDITY_NESTED_FRAGMENT,
+    ODDITY_ORIGLEN_BELOW_CAPLEN,
+    ODDITY_SNAPLEN_CUT,
     ODDITY_TOO_MANY_EXTENSIONS,
     ODDITY_ZERO_IP_LENGTH,
     note,
@@ -46,6 +48,25 @@ cdef inline void forget_network(Packet *packet) noexcept nogil:
     memset(packet.source, 0, sizeof(packet.source))
     memset(packet.destination, 0, sizeof(packet.destination))
     forget_transport(packet)
+
+
+cdef inline void begin_frame(Packet *packet, Cursor *cursor) noexcept nogil:
+    """Set every field that decoding sets, and the cursor at the first byte of `packet.data`."""
+    packet.oddities = 0
+    packet.mac_source = NULL
+    packet.mac_destination = NULL
+    packet.tunnels = 0
+    forget_tags(packet)
+    forget_network(packet)
+    cursor.at = packet.data
+    cursor.captured = packet.caplen
+    cursor.length = packet.origlen
+    cursor.varying = NULL
+    if packet.caplen < packet.origlen:
+        note(packet, ODDITY_SNAPLEN_CUT)
+    elif packet.caplen > packet.origlen:
+        note(packet, ODDITY_ORIGLEN_BELOW_CAPLEN)
+        cursor.length = packet.caplen
 
 
 cdef inline bint is_extension(uint8_t family, int protocol) noexcept nogil:

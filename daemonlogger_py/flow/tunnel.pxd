@@ -8,7 +8,7 @@ draft-foschiano-erspan-03, RFC 7348 (VXLAN), RFC 8926 (Geneve), 3GPP TS 29.281 (
 """
 from libc.stdint cimport uint8_t, uint16_t, uint32_t
 
-from daemonlogger_py.flow.cursor cimport Cursor, be16, limit, skip
+from daemonlogger_py.flow.cursor cimport Cursor, be16, limit, skip, vary
 from daemonlogger_py.flow.link cimport (
     ETHERTYPE_BRIDGED,
     NETWORK_IPV4,
@@ -37,6 +37,7 @@ cdef enum Tunnel:
     TUNNEL_GTPU
 
 cdef enum:
+    MAX_TUNNELS = 8  # one inside the other
     PROTOCOL_IPV4 = 4
     PROTOCOL_IPV6 = 41
     PROTOCOL_GRE = 47
@@ -113,6 +114,7 @@ cdef inline bint take_gre_routes(Packet *packet, Cursor *cursor) noexcept nogil:
         last = count == 0 and be16(cursor.at) == 0
         if cursor.captured < 4 + count:
             break
+        vary(cursor, cursor.at, 4 + count, 0)
         skip(cursor, 4 + count)
         if last:
             return True
@@ -135,6 +137,8 @@ cdef inline Network pptp(
     if cursor.captured < count:
         return cut_tunnel(packet)
     payload = be16(cursor.at)
+    vary(cursor, cursor.at, 2, 0)
+    vary(cursor, cursor.at + 4, count - 4, 0)  # both numbers, behind the call's
     skip(cursor, count)
     if not flags & GRE_SEQUENCE:  # an acknowledgment alone
         return NETWORK_NONE
@@ -162,6 +166,10 @@ cdef inline Network gre(Packet *packet, Cursor *cursor) noexcept nogil:
         count += 4
     if cursor.captured < count:
         return cut_tunnel(packet)
+    if flags & (GRE_CHECKSUM | GRE_ROUTING):
+        vary(cursor, cursor.at, 4, 0)
+    if flags & GRE_SEQUENCE:
+        vary(cursor, cursor.at + count - 4, 4, 0)
     skip(cursor, count)
     if flags & GRE_ROUTING and not take_gre_routes(packet, cursor):
         return NETWORK_NONE
@@ -170,6 +178,7 @@ cdef inline Network gre(Packet *packet, Cursor *cursor) noexcept nogil:
     if flags & GRE_SEQUENCE:
         if cursor.captured < ERSPAN_BYTES:
             return cut_tunnel(packet)
+        vary(cursor, cursor.at + 2, ERSPAN_BYTES - 2, 0)  # all but version and VLAN
         skip(cursor, ERSPAN_BYTES)
     return bridged(packet, cursor)
 
@@ -194,6 +203,7 @@ cdef inline Network geneve(Packet *packet, Cursor *cursor) noexcept nogil:
     protocol = be16(cursor.at + 2)
     if cursor.captured < count:
         return cut_tunnel(packet)
+    vary(cursor, cursor.at + GENEVE_BYTES, count - GENEVE_BYTES, 0)  # options
     skip(cursor, count)
     return by_inner_type(packet, cursor, protocol)
 
@@ -213,6 +223,7 @@ cdef inline bint take_gtpu_extensions(Packet *packet, Cursor *cursor, uint8_t ki
             cut_tunnel(packet)
             return False
         kind = cursor.at[count - 1]
+        vary(cursor, cursor.at, count, 0)
         skip(cursor, count)
     return True
 
@@ -224,6 +235,7 @@ cdef inline Network gtpu(Packet *packet, Cursor *cursor) noexcept nogil:
     flags = cursor.at[0]
     if flags & GTPU_VERSION != 0x30 or cursor.at[1] != GTPU_PACKET:
         return NETWORK_NONE
+    vary(cursor, cursor.at + 2, 2, 0)
     limit(cursor, be16(cursor.at + 2) + GTPU_BYTES)
     skip(cursor, GTPU_BYTES)
     if flags & GTPU_EXTENDED:
@@ -231,6 +243,7 @@ cdef inline Network gtpu(Packet *packet, Cursor *cursor) noexcept nogil:
             return cut_tunnel(packet)
         if flags & GTPU_HAS_EXTENSION:
             kind = cursor.at[3]
+        vary(cursor, cursor.at, 4, 0)
         skip(cursor, 4)
     if not take_gtpu_extensions(packet, cursor, kind):
         return NETWORK_NONE

@@ -1,0 +1,9 @@
+from daemonlogger_py.readers.index.sidecar import Sidecar
+from daemonlogger_py.savefile.records import FileHeader
+
+LINKTYPE_RESERVED: int
+
+class UnindexableError(Exception): ...
+
+def build(fd: int, name: str) -> Sidecar: ...
+def indexable(head: bytes) -> FileHeader: ...
