@@ -1,12 +1,14 @@
 """libpcap's word about itself, filters and headers as far as they show in Python."""
 
 import re
+import shutil
+import struct
 import subprocess
 import sys
 
 import pytest
 
-from daemonlogger_py.engine.bpf import libpcap_version
+from daemonlogger_py.engine.bpf import compile_for, libpcap_version
 from daemonlogger_py.errors import FilterError
 
 from ..pcaps import make
@@ -84,3 +86,53 @@ def test_message_is_one_line() -> None:
 
     assert str(caught.value).startswith(r"filter 'tcp\nand\n('")
     assert "\n" not in str(caught.value)
+
+
+def numbers(code: bytes) -> list[tuple[int, ...]]:
+    return list(struct.iter_unpack("=HBBI", code))
+
+
+@pytest.mark.skipif(shutil.which("tcpdump") is None, reason="tcpdump is not installed")
+def test_program_for_a_header_is_tcpdumps() -> None:
+    """The same one it shows of a savefile with that header."""
+    text = "ip and tcp port 80 and not vlan 5"
+    shown = subprocess.run(
+        ["tcpdump", "-ddd", "-r", "-", text],
+        input=make.classic([], snaplen=1000),
+        capture_output=True,
+        check=True,
+    ).stdout.decode()
+    lines = [tuple(map(int, line.split())) for line in shown.splitlines()[1:]]
+
+    assert numbers(compile_for(make.ETHERNET, 1000, text).code) == lines
+
+
+def test_no_filter_accepts_all_and_without_a_snaplen_libpcaps_own_is_meant() -> None:
+    compiled = compile_for(make.ETHERNET, 0, "")
+
+    assert compiled.text == ""
+    assert numbers(compiled.code) == [(6, 0, 0, 262144)]
+
+
+def test_program_knows_the_files_byte_order() -> None:
+    """BSD loopback has the protocol in the byte order of who captured: AF_INET is 2."""
+    orders = [
+        numbers(compile_for(make.NULL, 65535, "ip", swapped=swapped).code)[1][3]
+        for swapped in (sys.byteorder == "big", sys.byteorder == "little")
+    ]
+
+    assert orders == [0x02000000, 2]
+
+
+@pytest.mark.parametrize(
+    ("linktype", "text", "reason"),
+    [
+        (make.ETHERNET, "inbound", "not supported on Ethernet when reading savefiles"),
+        (make.RAW, "ether host 02:00:00:00:00:01", "ethernet addresses supported only on"),
+        (make.ETHERNET, "tcp\0", "holds a NUL byte"),
+        (65530, "ip", "unknown data link type 65530"),
+    ],
+)
+def test_what_cannot_be_compiled_for_a_header(linktype: int, text: str, reason: str) -> None:
+    with pytest.raises(FilterError, match=reason):
+        compile_for(linktype, 65535, text)

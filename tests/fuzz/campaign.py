@@ -2,10 +2,10 @@
 
     tests/fuzz/run SECONDS [JOBS [TARGET ...]]
 
-The seconds are shared by the targets, in turn: `savefile`, `flow` and `http`. Exit status 0:
-nothing found; 1: a finding, whose input is kept in tests/fuzz/.findings and named; 2: the campaign
-itself could not be run. Needs clang with its runtime libraries, Cython and python-libpcap, and
-writes into the source tree nothing but findings.
+The seconds are shared by the targets, in turn: `savefile`, `flow`, `http`, `judge` and `index`.
+Exit status 0: nothing found; 1: a finding, whose input is kept in tests/fuzz/.findings and named;
+2: the campaign itself could not be run. Needs clang with its runtime libraries, Cython and
+python-libpcap, and writes into the source tree nothing but findings.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-from . import flow_seeds, http_seeds, seeds
+from . import flow_seeds, http_seeds, index_seeds, judge_seeds, seeds
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -81,6 +81,8 @@ TARGETS = {
     "savefile": Target("fuzz.target", seeds.inputs(), seeds.DICTIONARY),
     "flow": Target("fuzz.flow_target", flow_seeds.inputs(), flow_seeds.DICTIONARY),
     "http": Target("fuzz.http_target", http_seeds.inputs(), http_seeds.DICTIONARY),
+    "judge": Target("fuzz.judge_target", judge_seeds.inputs(), judge_seeds.DICTIONARY),
+    "index": Target("fuzz.index_target", index_seeds.inputs(), index_seeds.DICTIONARY),
 }
 
 

@@ -250,7 +250,11 @@ def drive_files(trial: FlowTrial) -> None:
     """Files are where and as large as the report says; what is in the gaps is zero."""
     with directory() as (path, fd):
         store = Store(
-            writers=2, max_bytes=trial.max_bytes, last_wins=trial.last_wins, findx=trial.findx
+            writers=2,
+            max_bytes=trial.max_bytes,
+            last_wins=trial.last_wins,
+            findx=trial.findx,
+            stream_rows=3,  # so few that they are put away and merged
         )
         hands = [
             Writer(
@@ -288,6 +292,10 @@ def check_files(trial: FlowTrial, path: Path, rows: list[ElementTree.Element]) -
             for gap in row.iter("gap"):
                 file.seek(int(gap.attrib["file_offset"]))
                 assert not any(file.read(min(int(gap.attrib["len"]), 70_000)))
+        if trial.findx:
+            lines = (path / f"{name}.findx").read_bytes().splitlines()
+            offsets = [int(line.split(b"|")[0]) for line in lines]
+            assert offsets == sorted(set(offsets))
 
 
 def drive_packets(trial: FlowTrial) -> None:

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 
 from daemonlogger_py.engine.protocol import Stop
 from daemonlogger_py.savefile.pcapng import time_resolution
-from daemonlogger_py.savefile.records import walk
+from daemonlogger_py.savefile.records import parse_file_header, walk
+from daemonlogger_py.savefile.salvage import salvage
 
 from .model import (
     FILE_HEADER_BYTES,
@@ -40,6 +41,7 @@ def one_input(data: bytes) -> None:
     classic = read_classic(trial.savefile)
     assert time_resolution(trial.savefile) in ("us", "ns")
     check_walk(trial.savefile, classic)
+    check_salvage(trial.savefile)
     with input_file(trial.savefile) as fd:
         recording = record(trial, fd)
     if recording is None:
@@ -72,6 +74,30 @@ def check_walk(savefile: bytes, classic: Classic | None) -> None:
     if records:
         assert found.first_ns == records[0].stamp_ns(nanosecond=classic.nanosecond)
         assert found.last_ns == records[-1].stamp_ns(nanosecond=classic.nanosecond)
+        times_ns = [record.stamp_ns(nanosecond=classic.nanosecond) for record in records]
+        assert (found.earliest_ns, found.latest_ns) == (min(times_ns), max(times_ns))
+        assert found.ordered is (times_ns == sorted(times_ns))
+
+
+def check_salvage(savefile: bytes) -> None:
+    """What is salvaged of any file is whole; of a whole one it is all of it."""
+    with input_file(savefile) as fd:
+        found = salvage(fd)
+        walked = walk(fd)
+    header = parse_file_header(savefile[:FILE_HEADER_BYTES])
+    assert (found is None) is (header is None or header.modified)
+    if found is None:
+        return
+    end = FILE_HEADER_BYTES
+    for one in found.ranges:
+        assert end <= one.begin < one.end <= len(savefile)
+        end = one.end
+        with input_file(savefile[:FILE_HEADER_BYTES] + savefile[one.begin : one.end]) as fd:
+            alone = walk(fd)
+        assert (alone.damage, alone.packets) == (None, one.packets)
+    if walked.damage is None:
+        assert sum(one.packets for one in found.ranges) == walked.packets
+        assert len(found.ranges) == (walked.packets > 0)
 
 
 def before_zeros(records: list[Record]) -> list[Record]:

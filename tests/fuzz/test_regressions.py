@@ -4,12 +4,25 @@ from pathlib import Path
 
 import pytest
 
-from . import flow_seeds, flow_target, http_seeds, http_target, seeds, target
+from . import (
+    flow_seeds,
+    flow_target,
+    http_seeds,
+    http_target,
+    index_seeds,
+    index_target,
+    judge_seeds,
+    judge_target,
+    seeds,
+    target,
+)
 
 TARGETS = {
     "savefile": (target.one_input, dict(seeds.inputs())),
     "flow": (flow_target.one_input, dict(flow_seeds.inputs())),
     "http": (http_target.one_input, dict(http_seeds.inputs())),
+    "judge": (judge_target.one_input, dict(judge_seeds.inputs())),
+    "index": (index_target.one_input, dict(index_seeds.inputs())),
 }
 REGRESSIONS = [
     (name, path)

@@ -1,0 +1,227 @@
+"""``--follow``: goes on where the first pass ended, as the rings grow, until a signal or ``--to``.
+
+The first pass reads what is complete; here the newest savefile of each ring is read as it is
+written, up to its last whole record, and the next one once that begins. Packets are given out as
+soon as they are there. Those of several rings are merged by time as far as they arrive within
+MERGE_S: nobody can know what a ring that is silent now will hold later.
+"""
+
+import os
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+
+from daemonlogger_py.config.archive import ExtractConfig
+from daemonlogger_py.errors import DaemonloggerError, SourceError
+from daemonlogger_py.readers.archive import Archive, Directory, Member
+from daemonlogger_py.readers.extract.format import Format, is_scanned
+from daemonlogger_py.readers.extract.order import LAST_KEY
+from daemonlogger_py.readers.extract.output import Output
+from daemonlogger_py.readers.extract.ranges import Ranges, Window
+from daemonlogger_py.readers.extract.run import Extraction
+from daemonlogger_py.readers.extract.scan import Scan
+from daemonlogger_py.readers.extract.stats import Stats
+from daemonlogger_py.readers.extract.task import Facts, Found, Task
+from daemonlogger_py.readers.extract.work import HEADER_BYTES
+from daemonlogger_py.readers.inputs.follow import LATE_NS
+from daemonlogger_py.readers.inputs.ring import Ring
+from daemonlogger_py.readers.inputs.stopping import StopSignals
+from daemonlogger_py.readers.output import tell
+from daemonlogger_py.savefile.leases import hold
+from daemonlogger_py.savefile.names import Naming, SavefileName
+
+POLL_S = 0.1
+MERGE_S = 0.5
+# A later savefile may have a larger snaplen, and the file header is written by then.
+_ANY_SNAPLEN = 262144
+
+
+def following(config: ExtractConfig, archive: Archive, task: Task, stopping: StopSignals) -> int:
+    """Extract what `config` asks for, then what comes; return the exit status."""
+    members = archive.members()
+    directories = archive.directories[: len(config.where.rings)]
+    newest = [_newest(members, directory) for directory in directories]
+    complete = [member for member in members if member not in newest]
+    output = Output(config.output, members, archive.directories, pcapng=config.pcapng)
+    extraction = Extraction(config, task, complete, output)
+    tails = [
+        Tail(task, number, directory, member)
+        for number, (directory, member) in enumerate(zip(directories, newest, strict=True))
+    ]
+    try:
+        extraction.run(stopping, may_be_empty=True)
+        extraction.report(archive, nothing=False)
+        _follow(config, extraction, output, tails, stopping)
+    except BrokenPipeError:
+        return 1  # whoever read the packets has read enough
+    finally:
+        for tail in tails:
+            tail.close()
+            extraction.stats.add(tail.stats)
+        output.close()
+    extraction.tell_stats()
+    return 1 if extraction.failures else 0
+
+
+def _follow(
+    config: ExtractConfig,
+    extraction: Extraction,
+    output: Output,
+    tails: "Sequence[Tail]",
+    stopping: StopSignals,
+) -> None:
+    merger = Waiting(0.0 if len(tails) == 1 else MERGE_S)
+    end_ns = None if config.where.to_ns is None else config.where.to_ns + LATE_NS
+    while not stopping.requested and extraction.left:
+        late = end_ns is not None and time.time_ns() >= end_ns
+        came = False
+        for tail in tails:
+            for found in tail.read():
+                came = True
+                merger.note(found)
+                extraction.add(found, tail.number)
+            extraction.know(tail.facts)
+        if came or merger.waiting or not output.begun:
+            extraction.give_out(LAST_KEY if late else merger.key())
+        if late and not came:
+            break
+        if not came:
+            stopping_wait(stopping, POLL_S)
+    extraction.give_out(LAST_KEY)
+    extraction.begin_output()
+
+
+def stopping_wait(stopping: StopSignals, seconds: float) -> None:
+    """Let time pass, or come back at once when stopping is requested."""
+    from select import POLLIN, poll
+
+    waiting = poll()
+    waiting.register(stopping.stop_fd, POLLIN)
+    waiting.poll(seconds * 1000)
+
+
+class Waiting:
+    """Up to which key packets have waited `merge_s` for earlier ones of other rings."""
+
+    def __init__(self, merge_s: float) -> None:
+        self._merge_s = merge_s
+        self._latest = 0
+        self._bounds: deque[tuple[float, int]] = deque()
+
+    @property
+    def waiting(self) -> bool:
+        """Whether something is not given out yet."""
+        return bool(self._bounds)
+
+    def note(self, found: Found) -> None:
+        """Say that these packets came."""
+        self._latest = max(self._latest, found.chunk.last_ns)
+        self._bounds.append((time.monotonic() + self._merge_s, self._latest))
+
+    def key(self) -> int:
+        """What may be given out now."""
+        now_s = time.monotonic()
+        key = 0
+        while self._bounds and self._bounds[0][0] <= now_s:
+            key = self._bounds.popleft()[1]
+        return key
+
+
+class Tail:
+    """The newest savefile of a ring, then the one after it, and so on."""
+
+    def __init__(
+        self, task: Task, number: int, directory: Directory, newest: Member | None
+    ) -> None:
+        self.number = number
+        self.facts: Facts | None = None
+        self._task = task
+        self._ring = Ring(directory.path or os.curdir, directory.prefix)
+        self._naming = Naming(directory.prefix or "")
+        self._current = None if newest is None else self._naming.parse(newest.name)
+        self._before: SavefileName | None = None
+        self._fd = -1
+        self._scan: Scan | None = None
+        self._window = Window()
+        self._sequence = 0
+        self.stats = Stats()
+        """Of the savefiles that were left."""
+
+    def read(self) -> Iterator[Found]:
+        """What has come since the last time and matches."""
+        while (current := self._current or self._turn()) is not None:
+            complete = self._ring.is_complete(current)
+            try:
+                yield from self._grown(current)
+            except (OSError, DaemonloggerError) as error:
+                reason = error.strerror if isinstance(error, OSError) else str(error)
+                tell("extract", f"{self._shown}: {reason}")
+                self._leave()
+                continue
+            if not complete:
+                return
+            if self._scan is not None and self._scan.damage is not None:
+                tell("extract", f"{self._shown} is damaged: {self._scan.damage}")
+            self._leave()
+
+    def close(self) -> None:
+        """Close everything; may be called twice."""
+        self._leave()
+        self._ring.close()
+
+    @property
+    def _shown(self) -> str:
+        return "" if self._current is None else self._ring.path(self._current)
+
+    def _turn(self) -> SavefileName | None:
+        """Go on to the next savefile, if there is one."""
+        self._current = next(iter(self._ring.after(self._before)), None)
+        return self._current
+
+    def _leave(self) -> None:
+        if self._scan is not None:
+            self.stats.begin(self._scan.offset, self._scan.bytes_read)
+            self.stats.end(self._scan.bytes_read, self._scan.packets)
+        if self._fd >= 0:
+            os.close(self._fd)
+        self._fd, self._scan = -1, None
+        self._before, self._current = self._current, None
+
+    def _grown(self, current: SavefileName) -> Iterator[Found]:
+        if self._fd < 0:
+            flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+            self._fd = os.open(current.name, flags, dir_fd=self._ring.dir_fd)
+            hold(self._fd)
+        size_bytes = os.fstat(self._fd).st_size
+        if self._scan is None:
+            if size_bytes < HEADER_BYTES:
+                return
+            self._scan = self._begun(size_bytes)
+        self._scan.extend(size_bytes)
+        while not self._scan.done and not self._task.stopping.requested:
+            chunk = self._scan.chunk()
+            self._scan.step(chunk, self._window)
+            if chunk.packets:
+                chunk.settle()
+                self._sequence += 1
+                yield Found(chunk, self._sequence, _facts(self._scan.format))
+
+    def _begun(self, size_bytes: int) -> Scan:
+        header = os.pread(self._fd, HEADER_BYTES, 0)
+        if not is_scanned(header):
+            raise SourceError("not a savefile as a recorder writes it: left out")
+        format_ = self._task.format_of(header)
+        self.facts = Facts(format_.linktype, max(format_.snaplen, _ANY_SNAPLEN), format_.nanosecond)
+        ranges = Ranges.whole(max(size_bytes, HEADER_BYTES + 1))
+        task = self._task
+        return Scan(self._fd, format_, ranges, from_ns=task.from_ns, to_ns=task.to_ns)
+
+
+def _facts(format_: Format) -> Facts:
+    snaplen = max(format_.snaplen, _ANY_SNAPLEN)
+    return Facts.of_format(format_)._replace(snaplen=snaplen)
+
+
+def _newest(members: Sequence[Member], directory: Directory) -> Member | None:
+    of_ring = [member for member in members if member.directory is directory]
+    return of_ring[-1] if of_ring else None

@@ -1,0 +1,19 @@
+from typing import final
+
+from daemonlogger_py.engine.buffer import Buffer
+from daemonlogger_py.readers.extract.chunk import Chunk
+
+LAST_KEY: int
+
+@final
+class Merger:
+    held_bytes: int
+    runs: int
+    def __init__(
+        self, *, reverse: bool = False, pcapng: bool = False, nanosecond: bool = False
+    ) -> None: ...
+    def write_as(self, *, pcapng: bool, nanosecond: bool) -> None: ...
+    def add(self, chunk: Chunk, member: int, sequence: int, interface: int) -> None: ...
+    def whole(self, key: int, member: int, left: int) -> Chunk | None: ...
+    def merge(self, out: Buffer, key: int, member: int, left: int) -> int: ...
+    def spill(self, fd: int) -> int: ...

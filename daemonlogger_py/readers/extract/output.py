@@ -1,0 +1,215 @@
+"""Where packets go: a file or standard output, as pcap or pcapng.
+
+A pcap begins as ``tcpdump -w`` begins it; with pcapng each linktype, snaplen and resolution of time
+has a description of its own, written before the first packet that needs it. Whatever ends the
+writing, what was written ends with a whole packet.
+"""
+
+import os
+import stat
+import struct
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from daemonlogger_py.errors import StorageError, UsageError
+from daemonlogger_py.readers.extract.task import Facts
+from daemonlogger_py.savefile.names import Naming
+
+if TYPE_CHECKING:
+    from daemonlogger_py.engine.buffer import Buffer
+    from daemonlogger_py.readers.archive import Directory, Member
+    from daemonlogger_py.readers.extract.chunk import Chunk
+
+    Bytes = bytes | Buffer | Chunk
+
+STDOUT = "-"
+ETHERNET = Facts(1, 262144, False)  # noqa: FBT003
+_MICROSECONDS, _NANOSECONDS = 0xA1B2C3D4, 0xA1B23C4D
+_SECTION_HEADER, _BYTE_ORDER, _INTERFACE, _TSRESOL = 0x0A0D0D0A, 0x1A2B3C4D, 1, 9
+
+
+class Output:
+    """The file `path`, or standard output; opened, but not changed yet.
+
+    Raises UsageError for a terminal, for one of the savefiles that are read, which `members` are,
+    and for a name that a savefile of one of their `directories` could have; StorageError.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        members: "Iterable[Member]" = (),
+        directories: "Iterable[Directory]" = (),
+        *,
+        pcapng: bool = False,
+    ) -> None:
+        self.path = path
+        self.pcapng = pcapng
+        self.begun = False
+        self.nanosecond = False
+        self._interfaces: dict[Facts, int] = {}
+        self._described = 0
+        self._linktype = 0
+        self._at = 0
+        self._fd = -1
+        self._made = False
+        if path == STDOUT:
+            if os.isatty(1):
+                raise UsageError(
+                    "-w -: packets are not written to a terminal; accepted: -w FILE, or a pipe"
+                )
+            self._fd = 1
+        else:
+            self._open(path)
+        try:
+            self._refuse_inputs(members)
+            self._refuse_savefiles(directories)
+        except BaseException:
+            self.discard()
+            self.close()
+            raise
+
+    def _open(self, path: str) -> None:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC
+        try:
+            try:
+                self._fd = os.open(path, flags | os.O_EXCL, 0o666)
+                self._made = True
+            except FileExistsError:
+                self._fd = os.open(path, flags, 0o666)
+        except OSError as error:
+            raise StorageError(f"-w {path}: {error.strerror}") from None
+
+    def _refuse_inputs(self, members: "Iterable[Member]") -> None:
+        status = os.fstat(self._fd)
+        if self._made or not stat.S_ISREG(status.st_mode):
+            return
+        for member in members:
+            try:
+                other = os.stat(member.name, dir_fd=member.directory.dir_fd)
+            except OSError:
+                continue
+            if os.path.samestat(status, other):
+                raise UsageError(f"-w {self.path}: is read as {member.shown}")
+
+    def _refuse_savefiles(self, directories: "Iterable[Directory]") -> None:
+        """A name like a savefile's in its ring would be read as one, and pruned as one."""
+        if self._fd == 1:
+            return
+        parent, name = os.path.split(self.path)
+        place = os.stat(parent or os.curdir)
+        for directory in directories:
+            if directory.prefix is None or Naming(directory.prefix).parse(name) is None:
+                continue
+            if os.path.samestat(place, os.fstat(directory.dir_fd)):
+                raise UsageError(
+                    f"-w {self.path}: is called as a savefile of the ring {directory.shown};"
+                    " accepted: another name"
+                )
+
+    def begin(self, facts: Iterable[Facts]) -> None:
+        """Write what stands before the first packet, for packets of captures with these `facts`.
+
+        Raises UsageError if pcap cannot hold all of them, and StorageError.
+        """
+        known = sorted(set(facts)) or [ETHERNET]
+        linktypes = sorted({one.linktype for one in known})
+        if len(linktypes) > 1 and not self.pcapng:
+            listed = ", ".join(map(str, linktypes))
+            raise UsageError(
+                f"the savefiles have packets of several linktypes ({listed}), and a pcap file"
+                " holds one; accepted: --pcapng"
+            )
+        self.begun = True
+        self._linktype = linktypes[0]
+        self.nanosecond = any(one.nanosecond for one in known)
+        if self._fd != 1 and stat.S_ISREG(os.fstat(self._fd).st_mode):
+            os.ftruncate(self._fd, 0)
+        if self.pcapng:
+            self.write(_block(_SECTION_HEADER, struct.pack("=IHHq", _BYTE_ORDER, 1, 0, -1)))
+            for one in known:
+                self.interface(one)
+            self._describe()
+            return
+        magic = _NANOSECONDS if self.nanosecond else _MICROSECONDS
+        snaplen = max(one.snaplen for one in known)
+        self.write(struct.pack("=IHHiIII", magic, 2, 4, 0, 0, snaplen, linktypes[0]))
+
+    def require(self, facts: Facts) -> None:
+        """Raise UsageError if what is begun cannot hold packets of a capture with these `facts`."""
+        if not self.pcapng and facts.linktype != self._linktype:
+            raise UsageError(
+                f"packets of linktype {facts.linktype} follow those of {self._linktype}, and a"
+                " pcap file holds one; accepted: --pcapng"
+            )
+
+    def interface(self, facts: Facts) -> int:
+        """The number that packets of captures with these `facts` have; pcap has only 0."""
+        if not self.pcapng:
+            return 0
+        return self._interfaces.setdefault(facts, len(self._interfaces))
+
+    def packets(self, data: "Bytes") -> None:
+        """Write records of pcap, or blocks of pcapng. Raises StorageError and BrokenPipeError."""
+        if self.pcapng:
+            self._describe()
+        self.write(data)
+
+    def write(self, data: "Bytes") -> None:
+        """Write all of `data`, or if that fails nothing of it."""
+        done = 0
+        try:
+            with memoryview(data) as view:
+                while done < len(view):
+                    with view[done:] as rest:
+                        done += os.write(self._fd, rest)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            self._take_back()
+            name = "standard output" if self._fd == 1 else f"-w {self.path}"
+            raise StorageError(f"{name}: {error.strerror}") from error
+        self._at += done
+
+    def discard(self) -> None:
+        """Leave things as they were; there is nothing to write, not even a header."""
+        if self._made and not self.begun:
+            os.unlink(self.path)
+
+    def close(self) -> None:
+        """Close the file; may be called twice. Raises StorageError."""
+        if self._fd > 1:
+            try:
+                os.close(self._fd)
+            except OSError as error:
+                raise StorageError(f"-w {self.path}: {error.strerror}") from error
+            finally:
+                self._fd = -1
+
+    def _describe(self) -> None:
+        """Write the descriptions of interfaces that are new."""
+        for facts, number in list(self._interfaces.items()):
+            if number >= self._described:
+                self._described += 1
+                self.write(_interface(facts))
+
+    def _take_back(self) -> None:
+        try:
+            if self._fd != 1 and stat.S_ISREG(os.fstat(self._fd).st_mode):
+                os.ftruncate(self._fd, self._at)
+        except OSError:
+            return  # what failed before is what is told
+
+
+def _block(kind: int, body: bytes) -> bytes:
+    """A block of draft-ietf-opsawg-pcapng section 3.1."""
+    size = len(body) + 12
+    return struct.pack("=II", kind, size) + body + struct.pack("=I", size)
+
+
+def _interface(facts: Facts) -> bytes:
+    """An Interface Description Block, section 4.2."""
+    body = struct.pack("=HHI", facts.linktype & 0xFFFF, 0, facts.snaplen)
+    if facts.nanosecond:
+        body += struct.pack("=HHBxxxHH", _TSRESOL, 1, 9, 0, 0)
+    return _block(_INTERFACE, body)

@@ -1,0 +1,6 @@
+from typing import final
+
+@final
+class Program:
+    def __init__(self, code: bytes) -> None: ...
+    def verdict(self, known: bytes, mask: bytes, prefix_bytes: int = 0) -> bool | None: ...

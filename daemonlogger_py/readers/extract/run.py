@@ -1,0 +1,367 @@
+"""``dlctl extract``, from its configuration to the packets and the exit status.
+
+Status 0: all that matches is written, also if that is nothing. 1: something could not be read, or
+written. 130 or 143: stopped by INT or TERM (0 with --follow, which only ends so); what was written
+is whole, and the first of all that matches.
+"""
+
+import os
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, suppress
+from itertools import groupby
+
+from daemonlogger_py.config.archive import ExtractConfig, Where
+from daemonlogger_py.engine.buffer import Buffer
+from daemonlogger_py.errors import FilterError, SourceError
+from daemonlogger_py.readers.archive import Archive, Member, gap_lines
+from daemonlogger_py.readers.extract.chunk import Chunk
+from daemonlogger_py.readers.extract.format import distinct_headers, is_scanned
+from daemonlogger_py.readers.extract.holding import Holder
+from daemonlogger_py.readers.extract.order import LAST_KEY, Merger
+from daemonlogger_py.readers.extract.output import Output
+from daemonlogger_py.readers.extract.plan import needed
+from daemonlogger_py.readers.extract.reading import LAST_NUMBER, Reading
+from daemonlogger_py.readers.extract.sidecars import Look, Sidecars
+from daemonlogger_py.readers.extract.stats import Stats
+from daemonlogger_py.readers.extract.task import Facts, Found, Task
+from daemonlogger_py.readers.extract.work import Work
+from daemonlogger_py.readers.figures import counted, utc
+from daemonlogger_py.readers.inputs.stopping import StopSignals
+from daemonlogger_py.readers.output import tell
+
+OUT_BYTES = 1 << 20
+_SPILL_AT = 5, 4  # of what may be held
+
+
+def run(config: ExtractConfig) -> int:
+    """Extract what `config` asks for, and return the exit status. Raises DaemonloggerError."""
+    with ExitStack() as stack:
+        # Which savefiles a span of time needs is decided here: what an index says counts as well.
+        everything = config.where._replace(from_ns=None, to_ns=None)
+        archive = stack.enter_context(Archive(everything))
+        stopping = stack.enter_context(StopSignals())
+        sidecars = _sidecars(config, archive)
+        if sidecars is not None:
+            stack.callback(sidecars.close)
+        task = Task(
+            config.filter_text,
+            stopping,
+            from_ns=config.where.from_ns,
+            to_ns=config.where.to_ns,
+            reverse=config.reverse,
+            sidecars=sidecars,
+        )
+        check_filter(config.filter_text)
+        if config.follow:
+            from daemonlogger_py.readers.extract.follow import following
+
+            return following(config, archive, task, stopping)
+        members = archive.members()
+        output = Output(config.output, members, archive.directories, pcapng=config.pcapng)
+        stack.callback(output.close)
+        extraction = Extraction(config, task, members, output)
+        try:
+            extraction.run(stopping)
+        except BrokenPipeError:
+            return 1  # whoever read the packets has read enough
+        extraction.report(archive)
+        extraction.tell_stats()
+        if stopping.signal is not None:
+            tell("extract", f"stopped by {stopping.signal.name}: what is written is whole")
+            return 128 + stopping.signal
+        return 1 if extraction.failures else 0
+
+
+class Extraction:
+    """One pass over `members`."""
+
+    def __init__(
+        self, config: ExtractConfig, task: Task, members: Sequence[Member], output: Output
+    ) -> None:
+        self.packets = 0
+        self.left = LAST_KEY if config.max_packets is None else config.max_packets
+        self.failures = 0
+        self._begun_ns = time.monotonic_ns()
+        self._config = config
+        self._task = task
+        self._reverse = config.reverse
+        self._output = output
+        self._jobs = config.jobs or len(os.sched_getaffinity(0))
+        self.stats = Stats()
+        chosen, self.stats.passed_by = needed(
+            members, task.span_from_ns, task.span_to_ns, task.has_index
+        )
+        opened = self._worth_opening(chosen)
+        self._works = works_of(task, opened, members)
+        kept = set(map(id, opened))
+        self._unopened = [member for member in chosen if id(member) not in kept]
+        self._merger = Merger(reverse=config.reverse)
+        self._out = Buffer(OUT_BYTES)
+        self._facts: list[Facts] = []
+        self._early: list[tuple[Found, int]] = []
+        self._pruned: list[Member] = []
+        self._refused: list[tuple[Work, Exception]] = []
+        self._spill_fd = -1
+        self._spilled_bytes = 0
+
+    def run(self, stopping: StopSignals, *, may_be_empty: bool = False) -> None:
+        """Read and write all of it, or what comes until `stopping` is requested.
+
+        `may_be_empty`: others will add packets, and say of what kind. Raises DaemonloggerError.
+        """
+        config = self._config
+        holder = Holder(self._works)
+        try:
+            with Reading(
+                self._works,
+                jobs=self._jobs,
+                memory_bytes=config.memory_bytes,
+                ask=self._task.sidecars is not None,
+                enough=config.max_packets,
+            ) as reading:
+                going_on = bool(self._works)
+                while going_on and self.left and not stopping.requested:
+                    taken = reading.take()
+                    self._note(taken.ended)
+                    for work, found in taken.found:
+                        self.add(found, work.number)
+                    self.give_out(taken.key, taken.number)
+                    self._relieve(reading)
+                    holder.hold(reading)
+                    going_on = taken.going_on
+            if not stopping.requested:
+                self._refuse_unread()
+            if not may_be_empty:
+                self.begin_output()
+        finally:
+            if self._spill_fd >= 0:
+                os.close(self._spill_fd)
+            if not (self._output.begun or may_be_empty):
+                self._output.discard()
+
+    def report(self, archive: Archive, *, nothing: bool = True) -> None:
+        """Say on standard error what is not in the output, and why; `nothing`: also if all is."""
+        where = self._config.where
+        if self._pruned:
+            tell("extract", _of_pruned(self._pruned))
+        for line in archive.complaints:
+            tell("extract", line)
+        gaps = gap_lines(archive.gaps(where.from_ns, where.to_ns))
+        for line in gaps:
+            tell("extract", line)
+        if nothing and not self.packets:
+            tell("extract", f"no packet matched; {_of_coverage(archive, where, bool(gaps))}")
+
+    def tell_stats(self) -> None:
+        """Say how much was read, if that was asked for."""
+        if self._config.stats:
+            took_ns = time.monotonic_ns() - self._begun_ns
+            for line in self.stats.lines(self.packets, self._spilled_bytes, took_ns):
+                tell("extract", line)
+
+    def _worth_opening(self, chosen: list[Member]) -> list[Member]:
+        """Those whose sidecars do not say at a glance that nothing is in them."""
+        task = self._task
+        # Of the first few, most savefiles will not be asked for.
+        few = self._config.max_packets is not None and bool(chosen) and chosen[0].entry is not None
+        if task.sidecars is None or few:
+            return chosen
+        look = Look(task.filter_text, task.from_ns, task.to_ns)
+        return task.sidecars.worth_opening(chosen, look, self.stats, self._jobs)
+
+    def _note(self, ended: Sequence[Work]) -> None:
+        for work in ended:
+            self.stats.add(work.stats)
+            if work.pruned:
+                self._pruned.append(work.member)
+            work.forget()
+            if work.failure is not None:
+                self._refused.append((work, work.failure))
+                continue
+            self._tell(work)
+
+    def _tell(self, work: Work) -> None:
+        for line, missing in work.complaints:
+            self.failures += missing
+            tell("extract", line)
+
+    def add(self, found: Found, number: int) -> None:
+        """Take packets of the savefile with that number."""
+        if self._output.pcapng and not self._output.begun:
+            # Descriptions are numbered once all are known, not as threads come to them.
+            self._early.append((found, number))
+            return
+        interface = self._output.interface(found.facts)
+        self._merger.add(found.chunk, number, found.sequence, interface)
+
+    def give_out(self, key: int, number: int = LAST_NUMBER) -> None:
+        """Write the packets that nothing to come precedes: up to that key and number.
+
+        Raises StorageError and BrokenPipeError.
+        """
+        if (self._merger.runs or self._early) and key > 0:
+            self.begin_output()
+            for data in self._ordered(key, number):
+                self._output.packets(data)
+
+    def _relieve(self, reading: Reading) -> None:
+        """See to it that what is held stays within bounds."""
+        held_bytes = self._held_bytes()
+        if held_bytes >= self._config.memory_bytes:
+            share, of = _SPILL_AT
+            if not reading.hurried:
+                reading.hurry()
+            elif held_bytes * of >= self._config.memory_bytes * share:
+                self._spill()
+        reading.holds(self._held_bytes())
+
+    def _held_bytes(self) -> int:
+        return self._merger.held_bytes + sum(len(found.chunk) for found, _ in self._early)
+
+    def _ordered(self, key: int, number: int) -> Iterator[Buffer | Chunk]:
+        """Packets up to that bound, as many as are left to give out."""
+        merger, out = self._merger, self._out
+        stopping = self._task.stopping
+        # Of a ring that is followed, what was found until then belongs to what was asked for.
+        while self.left and (self._config.follow or not stopping.requested):
+            chunk = merger.whole(key, number, self.left)
+            if chunk is not None:
+                self._count(chunk.packets)
+                yield chunk
+                continue
+            given = merger.merge(out, key, number, self.left)
+            if not given:
+                return
+            self._count(given)
+            yield out
+            out.clear()
+
+    def _count(self, packets: int) -> None:
+        self.packets += packets
+        self.left -= packets
+
+    def know(self, facts: Facts | None) -> None:
+        """Say that packets of a capture with these `facts` may come."""
+        if facts is not None and facts not in self._facts:
+            if self._output.begun:
+                self._output.require(facts)
+            self._facts.append(facts)
+
+    def begin_output(self) -> None:
+        """Write what stands before the first packet, unless that is written."""
+        if self._output.begun:
+            return
+        known = [work.facts for work in self._works if work.facts is not None]
+        known += _facts_of(self._unopened, self._task)
+        self._output.begin([*known, *self._facts])
+        self._merger.write_as(pcapng=self._output.pcapng, nanosecond=self._output.nanosecond)
+        self._add_early()
+
+    def _add_early(self) -> None:
+        early, self._early = self._early, []
+        for found, number in early:
+            interface = self._output.interface(found.facts)
+            self._merger.add(found.chunk, number, found.sequence, interface)
+
+    def _spill(self) -> None:
+        if self._spill_fd < 0:
+            self._spill_fd = _temporary_file()
+        self._add_early()
+        self._spilled_bytes += self._merger.spill(self._spill_fd)
+
+    def _refuse_unread(self) -> None:
+        """Raise the error of the first savefile if none could be read at all."""
+        refused = self._refused
+        alone = bool(refused) and len(refused) == len(self._works) and not self._unopened
+        for work, _ in refused[1:] if alone else refused:
+            self._tell(work)
+        if not alone:
+            return
+        work, failure = refused[0]
+        if isinstance(failure, OSError):
+            raise SourceError(f"{work.member.shown}: {failure.strerror}")
+        raise failure
+
+
+def works_of(task: Task, opened: Sequence[Member], members: Sequence[Member]) -> list[Work]:
+    """A work for each member that is to be `opened`, numbered in the order of the output."""
+    newest = {id(member.directory): member.name for member in members}
+    last = len(opened) - 1
+    return [
+        Work(
+            task,
+            member,
+            last - at if task.reverse else at,
+            newest=newest[id(member.directory)] == member.name
+            and member.directory.prefix is not None,
+        )
+        for at, member in enumerate(opened)
+    ]
+
+
+def _facts_of(members: Sequence[Member], task: Task) -> Iterator[Facts]:
+    """What the headers of these say: an output does not depend on what an index spares."""
+    known: set[Facts] = set()
+    for _, group in groupby(members, key=lambda member: id(member.directory)):
+        of_one = list(group)
+        said = {
+            member.name: None if member.entry is None else Facts.of_entry(member.entry)
+            for member in of_one
+        }
+        known.update(facts for facts in said.values() if facts is not None)
+        names = [name for name, facts in said.items() if facts is None]
+        for header in distinct_headers(of_one[0].directory.dir_fd, names):
+            if is_scanned(header):
+                with suppress(SourceError, FilterError):
+                    known.add(Facts.of_format(task.format_of(header)))
+    yield from known
+
+
+def check_filter(text: str) -> None:
+    """Raise FilterError unless there is a linktype that libpcap compiles this filter for."""
+    from daemonlogger_py.engine.bpf import compile_for
+
+    if not text:
+        return
+    try:
+        compile_for(1, 262144, text)
+    except FilterError:
+        from daemonlogger_py.readers.inputs.opening import check_filter as check_all
+
+        check_all(text)
+
+
+def _sidecars(config: ExtractConfig, archive: Archive) -> Sidecars | None:
+    if not config.use_index:
+        return None
+    sidecars = Sidecars(config.index_dir)
+    if sidecars.prepare(archive.directories):
+        return sidecars
+    sidecars.close()
+    return None
+
+
+def _temporary_file() -> int:
+    """A file without a name, in TMPDIR or where there is more room than memory."""
+    import tempfile
+
+    directory = None if os.environ.get("TMPDIR") else "/var/tmp"  # noqa: S108
+    if directory is not None and not os.access(directory, os.W_OK):
+        directory = None
+    with tempfile.TemporaryFile(dir=directory) as file:
+        return os.dup(file.fileno())
+
+
+def _of_pruned(pruned: Sequence[Member]) -> str:
+    which = pruned[0].shown if len(pruned) == 1 else f"{pruned[0].shown} to {pruned[-1].shown}"
+    verb = "was" if len(pruned) == 1 else "were"
+    return f"{counted(len(pruned), 'savefile')} {verb} pruned before being read: {which}"
+
+
+def _of_coverage(archive: Archive, where: Where, gaps: bool) -> str:  # noqa: FBT001
+    first_ns, last_ns = archive.covered(where.from_ns, where.to_ns)
+    if first_ns is None or last_ns is None:
+        return "nothing is recorded of that time"
+    but = ", with the gaps above" if gaps else ""
+    return f"savefiles reach from {utc(first_ns)} to {utc(last_ns)}{but}"

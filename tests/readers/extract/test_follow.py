@@ -1,0 +1,192 @@
+"""Packets come out as a ring grows, once each and in order."""
+
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from daemonlogger_py.readers.archive import Directory
+from daemonlogger_py.readers.extract import follow
+from daemonlogger_py.readers.extract.follow import Tail, Waiting
+from daemonlogger_py.readers.extract.task import Found, Task
+from daemonlogger_py.readers.inputs.stopping import Stopping
+
+from ...pcaps.make import classic, file_header
+from ...pcaps.parse import parse
+from .savefiles import EPOCH, NS, member, number_of, numbered, numbers_in, records
+
+BEGIN_NS = EPOCH * NS
+UNTIL_S = 20.0
+
+
+@pytest.fixture
+def stopping() -> Iterator[Stopping]:
+    with Stopping() as made:
+        yield made
+
+
+def numbers(found: Iterator[Found]) -> list[int]:
+    given: list[int] = []
+    for one in found:
+        data = file_header() + bytes(memoryview(one.chunk))
+        given += [number_of(record.data) for record in parse(data).records]
+    return given
+
+
+@pytest.fixture
+def newest(tmp_path: Path) -> Path:
+    path = tmp_path / f"p.{EPOCH}"
+    path.write_bytes(classic(numbered(3)))
+    return path
+
+
+@pytest.fixture
+def tail(stopping: Stopping, newest: Path) -> Iterator[Tail]:
+    one = member(newest)
+    made = Tail(Task("udp", stopping), 0, one.directory, one)
+    yield made
+    made.close()
+
+
+def append(path: Path, data: bytes) -> None:
+    with path.open("ab") as file:
+        file.write(data)
+
+
+def test_records_come_when_they_are_whole(tail: Tail, newest: Path) -> None:
+    assert numbers(tail.read()) == [1, 2]
+    more = records(numbered(2, first=3))
+    append(newest, more[:-7])
+    assert numbers(tail.read()) == [3]
+    assert numbers(tail.read()) == []
+    append(newest, more[-7:])
+    assert numbers(tail.read()) == [4]
+    tail.close()
+    assert (tail.stats.savefiles, tail.stats.packets_read) == (1, 5)
+
+
+def test_the_next_savefile_begins_after_the_last_record_of_this_one(
+    tail: Tail, newest: Path
+) -> None:
+    assert numbers(tail.read()) == [1, 2]
+    following = newest.with_name(f"p.{EPOCH + 10}")
+    following.write_bytes(b"")  # opened early, without a header
+    append(newest, records(numbered(2, first=3)))
+    assert numbers(tail.read()) == [3, 4]
+    append(newest, records(numbered(1, first=5)))
+    following.write_bytes(classic(numbered(2, first=6)))
+    assert numbers(tail.read()) == [5, 6, 7]
+
+
+def test_a_ring_that_is_still_empty(tmp_path: Path, stopping: Stopping) -> None:
+    dir_fd = os.open(tmp_path, os.O_RDONLY | os.O_DIRECTORY)
+    directory = Directory(dir_fd, str(tmp_path), str(tmp_path), "p", None, None)
+    tail = Tail(Task("", stopping), 0, directory, None)
+    assert numbers(tail.read()) == []
+    (tmp_path / f"p.{EPOCH}").write_bytes(file_header()[:10])
+    assert numbers(tail.read()) == []
+    (tmp_path / f"p.{EPOCH}").write_bytes(classic(numbered(2)))
+    assert numbers(tail.read()) == [0, 1]
+    tail.close()
+    os.close(dir_fd)
+
+
+def test_what_is_no_savefile_is_told_and_left(
+    tail: Tail, newest: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert numbers(tail.read()) == [1, 2]
+    newest.with_name(f"p.{EPOCH + 10}").write_text("something else, and long enough")
+    newest.with_name(f"p.{EPOCH + 20}").write_bytes(classic(numbered(1, first=9)))
+
+    assert numbers(tail.read()) == [9]
+    assert f"p.{EPOCH + 10}: not a savefile" in capsys.readouterr().err
+
+
+def test_damage_is_told_once_the_next_one_is_there(
+    tail: Tail, newest: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    append(newest, b"\xff" * 40)
+    assert numbers(tail.read()) == [1, 2]
+    newest.with_name(f"p.{EPOCH + 10}").write_bytes(classic(numbered(1, first=9)))
+
+    assert numbers(tail.read()) == [9]
+    assert "is damaged" in capsys.readouterr().err
+
+
+def test_packets_of_several_rings_wait_for_each_other(
+    tail: Tail, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now_s = 100.0
+    monkeypatch.setattr(follow.time, "monotonic", lambda: now_s)
+    waiting = Waiting(0.5)
+    (found,) = tail.read()
+    waiting.note(found)
+
+    assert (waiting.key(), waiting.waiting) == (0, True)
+    now_s = 100.6
+    assert (waiting.key(), waiting.waiting) == (found.chunk.last_ns, False)
+    assert waiting.key() == 0
+
+
+class Following:
+    """``dlctl extract --follow`` of a directory's rings, and what it has written."""
+
+    def __init__(self, *arguments: str) -> None:
+        command = [sys.executable, "-m", "daemonlogger_py.cli.dlctl", "extract", "--follow"]
+        self.process = subprocess.Popen(
+            [*command, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        self.data = b""
+
+    def until(self, count: int) -> list[int]:
+        """The numbers of the packets, once there are so many."""
+        assert self.process.stdout is not None
+        fd = self.process.stdout.fileno()
+        end_s = time.monotonic() + UNTIL_S
+        while time.monotonic() < end_s:
+            if len(self.data) >= 24 and len(numbers_in(self.data)) >= count:
+                break
+            if select.select([fd], [], [], 1)[0]:
+                more = os.read(fd, 1 << 16)
+                if not more:
+                    break
+                self.data += more
+        return numbers_in(self.data)
+
+    def stop(self, number: int = signal.SIGINT) -> tuple[int, bytes]:
+        self.process.send_signal(number)
+        rest, told = self.process.communicate(timeout=UNTIL_S)
+        self.data += rest
+        return self.process.returncode, told
+
+
+def test_goes_on_where_the_first_pass_ended(tmp_path: Path) -> None:
+    paths = [tmp_path / f"p.{EPOCH + 10 * at}" for at in range(4)]
+    for at, path in enumerate(paths[:2]):
+        path.write_bytes(classic(numbered(5, first=5 * at, start_ns=BEGIN_NS + at * NS)))
+    following = Following("--ring", str(tmp_path))
+    assert following.until(10) == list(range(10))
+    append(paths[1], records(numbered(5, first=10, start_ns=BEGIN_NS + 2 * NS)))
+    assert following.until(15) == list(range(15))
+    paths[2].write_bytes(classic(numbered(5, first=15, start_ns=BEGIN_NS + 3 * NS)))
+    assert following.until(20) == list(range(20))
+    status, told = following.stop()
+
+    assert status == 0, told
+    assert numbers_in(following.data) == list(range(20))
+
+
+def test_ends_when_that_time_is_over_or_enough_has_come(tmp_path: Path) -> None:
+    (tmp_path / f"p.{EPOCH}").write_bytes(classic(numbered(10)))
+    over = Following("--ring", str(tmp_path), "--to", f"{EPOCH}.005")
+    enough = Following("--ring", str(tmp_path), "-c", "3")
+    for one, count in ((over, 5), (enough, 3)):
+        out, told = one.process.communicate(timeout=UNTIL_S)
+        assert one.process.returncode == 0, told
+        assert numbers_in(out) == list(range(count))

@@ -1,0 +1,332 @@
+"""Extractions from beginning to end: the packets, their order, what is said, and the status."""
+
+import gzip
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from daemonlogger_py.config.archive import ExtractConfig, IndexConfig, VerifyConfig, Where
+from daemonlogger_py.errors import FilterError, SourceError, UsageError
+from daemonlogger_py.readers.extract.run import check_filter, run
+from daemonlogger_py.readers.index.indexing import run as index
+from daemonlogger_py.readers.verify import run as verify
+
+from ...pcaps.make import NANOSECONDS, Packet, classic, file_header, record
+from ...pcaps.parse import parse
+from .savefiles import EPOCH, MS, NS, extracted, in_order, numbered, records, ring
+
+BEGIN_NS = EPOCH * NS
+Parts = list[list[Packet]]
+
+
+@pytest.fixture
+def parts() -> Parts:
+    """Four savefiles of a ring that overlap a little; one has no packets, one is out of order."""
+    packets = numbered(4000)
+    last = packets[2900:]
+    last[5], last[700] = last[700], last[5]
+    return [packets[:1000], packets[990:2000], [], [*packets[1995:2900], *last]]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, parts: Parts) -> Path:
+    return ring(tmp_path / "ring", parts)
+
+
+def where(*rings: Path, **span: int | None) -> Where:
+    return Where(rings=tuple(map(str, rings)), **span)  # type: ignore[arg-type]
+
+
+@pytest.fixture(params=[False, True], ids=["scanned", "indexed"])
+def searched(request: pytest.FixtureRequest, folder: Path) -> Path:
+    """The ring, with and without an index."""
+    if request.param:
+        assert index(IndexConfig(where(folder), progress=False)) == 0
+    return folder
+
+
+@pytest.mark.parametrize("memory_bytes", [1, 1 << 20])
+def test_everything_in_order_with_its_duplicates(
+    tmp_path: Path, searched: Path, parts: Parts, memory_bytes: int
+) -> None:
+    data = extracted(tmp_path, where(searched), memory_bytes=memory_bytes)
+
+    assert data == file_header() + records(in_order(parts))
+
+
+savefiles = st.lists(st.lists(st.integers(0, 30), max_size=25), min_size=1, max_size=5)
+
+
+@settings(max_examples=30)
+@given(
+    seconds=savefiles,
+    asked=st.fixed_dictionaries(
+        {
+            "reverse": st.booleans(),
+            "jobs": st.integers(1, 3),
+            "memory_bytes": st.sampled_from([1, 1 << 20]),
+            "max_packets": st.none() | st.integers(1, 30),
+        }
+    ),
+    span=st.tuples(st.none() | st.integers(0, 31), st.none() | st.integers(0, 31)),
+    with_index=st.booleans(),
+    with_catalog=st.booleans(),
+)
+def test_any_order_in_any_savefile(
+    seconds: list[list[int]],
+    asked: dict[str, object],
+    span: tuple[int | None, int | None],
+    with_index: bool,
+    with_catalog: bool,
+) -> None:
+    parts = [
+        [one._replace(time_ns=BEGIN_NS + at * NS) for at, one in zip(times, made, strict=True)]
+        for times, made in (
+            (part, numbered(len(part), first=100 * n)) for n, part in enumerate(seconds)
+        )
+    ]
+    from_ns, to_ns = (None if one is None else BEGIN_NS + one * NS for one in span)
+    with TemporaryDirectory() as base:
+        folder = ring(Path(base, "ring"), parts)
+        if with_index:
+            assert index(IndexConfig(where(folder), progress=False)) == 0
+        if with_catalog:
+            assert verify(VerifyConfig(where(folder), rebuild=True, progress=False)) == 0
+        asked_where = where(folder, from_ns=from_ns, to_ns=to_ns)
+        data = extracted(Path(base), asked_where, "udp", **asked)
+    expected = [
+        one
+        for one in in_order(parts)
+        if one.data[23] == 17
+        and (from_ns is None or one.time_ns >= from_ns)
+        and (to_ns is None or one.time_ns < to_ns)
+    ]
+    expected = expected[::-1] if asked["reverse"] else expected
+    assert data == file_header() + records(expected[: asked["max_packets"]])  # type: ignore[misc]
+
+
+def test_what_the_filter_accepts(tmp_path: Path, searched: Path, parts: Parts) -> None:
+    data = extracted(tmp_path, where(searched), "tcp port 80")
+
+    expected = [one for one in in_order(parts) if one.data[23] == 6]
+    assert data == file_header() + records(expected)
+
+
+def test_a_span(tmp_path: Path, searched: Path, parts: Parts) -> None:
+    begin_ns, end_ns = BEGIN_NS + 980 * MS, BEGIN_NS + 2910 * MS
+    data = extracted(tmp_path, where(searched, from_ns=begin_ns, to_ns=end_ns))
+
+    expected = [one for one in in_order(parts) if begin_ns <= one.time_ns < end_ns]
+    assert data == file_header() + records(expected)
+
+
+@pytest.mark.parametrize("memory_bytes", [1, 1 << 20])
+def test_newest_first(tmp_path: Path, searched: Path, parts: Parts, memory_bytes: int) -> None:
+    data = extracted(tmp_path, where(searched), reverse=True, memory_bytes=memory_bytes)
+
+    assert data == file_header() + records(in_order(parts)[::-1])
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_the_first_few(tmp_path: Path, searched: Path, parts: Parts, reverse: bool) -> None:
+    data = extracted(tmp_path, where(searched), max_packets=1234, reverse=reverse)
+
+    expected = in_order(parts)[::-1] if reverse else in_order(parts)
+    assert data == file_header() + records(expected[:1234])
+
+
+def test_several_rings_and_savefiles_are_merged(tmp_path: Path) -> None:
+    one = [numbered(20, step_ns=2 * MS), numbered(20, first=20, start_ns=BEGIN_NS + NS)]
+    other = [numbered(20, first=100, step_ns=3 * MS)]
+    alone = numbered(30, first=200, step_ns=MS)
+    rings = [ring(tmp_path / "one", one), ring(tmp_path / "other", other)]
+    (tmp_path / "alone.pcap").write_bytes(classic(alone))
+    (tmp_path / "alone.pcap.gz").write_bytes(gzip.compress(classic(alone)))
+    asked = where(*rings)._replace(
+        paths=(str(tmp_path / "alone.pcap"), str(tmp_path / "alone.pcap.gz"))
+    )
+    found = parse(extracted(tmp_path, asked)).records
+
+    everything = in_order([*one, *other, alone, alone])
+    assert sorted(map(tuple, found)) == sorted(
+        (one.time_ns // NS, one.time_ns % NS // 1000, len(one.data), one.data) for one in everything
+    )
+    assert [(r.seconds, r.fraction) for r in found] == sorted(
+        (r.seconds, r.fraction) for r in found
+    )
+
+
+def test_resolutions_are_joined_in_the_finer_one(tmp_path: Path) -> None:
+    coarse, fine = numbered(3), numbered(3, first=3, start_ns=BEGIN_NS + 500_123)
+    (tmp_path / "coarse").write_bytes(classic(coarse))
+    (tmp_path / "fine").write_bytes(classic(fine, magic=NANOSECONDS, order=">"))
+    paths = (str(tmp_path / "coarse"), str(tmp_path / "fine"))
+    data = extracted(tmp_path, Where(paths=paths))
+
+    expected = b"".join(record(one, magic=NANOSECONDS) for one in in_order([coarse, fine]))
+    assert data == file_header(magic=NANOSECONDS) + expected
+
+
+def test_linktypes_are_joined_in_pcapng_alone(tmp_path: Path) -> None:
+    (tmp_path / "ethernet").write_bytes(classic(numbered(2)))
+    (tmp_path / "raw").write_bytes(classic([Packet(BEGIN_NS, b"E" + bytes(19))], linktype=101))
+    asked = Where(paths=(str(tmp_path / "ethernet"), str(tmp_path / "raw")))
+
+    with pytest.raises(UsageError, match=r"several linktypes \(1, 101\)"):
+        extracted(tmp_path, asked)
+    data = extracted(tmp_path, asked, pcapng=True)
+    kinds, at = [], 0
+    while at < len(data):
+        kinds.append((data[at], int.from_bytes(data[at + 8 : at + 12], "little")))
+        at += int.from_bytes(data[at + 4 : at + 8], "little")
+    # Two descriptions, then the packets by time with the number of theirs.
+    assert kinds[1:] == [(1, 1), (1, 101), (6, 0), (6, 1), (6, 0)]
+
+
+def test_pcapng_holds_the_same_packets(tmp_path: Path, folder: Path, parts: Parts) -> None:
+    found = parse(extracted(tmp_path, where(folder), "udp", pcapng=True))
+
+    expected = [one for one in in_order(parts) if one.data[23] == 17]
+    assert [one.data for one in found.records] == [one.data for one in expected]
+    assert found.times_ns() == [one.time_ns for one in expected]
+
+
+def test_nothing_matched_says_what_is_recorded(
+    tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert extracted(tmp_path, where(folder), "host 203.0.113.9") == file_header()
+    assert "no packet matched; savefiles reach from 2023-11-14T22:13:20Z" in capsys.readouterr().err
+
+    for path in folder.iterdir():
+        os.utime(path, ns=(BEGIN_NS, BEGIN_NS))
+    later = where(folder, from_ns=BEGIN_NS + 10**6 * NS)
+    assert extracted(tmp_path, later) == file_header()
+    assert "no packet matched; nothing is recorded of that time" in capsys.readouterr().err
+
+
+def test_damage_is_told_and_what_is_whole_is_given(
+    tmp_path: Path, folder: Path, parts: Parts, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = folder / f"p.{EPOCH}"
+    data = path.read_bytes()
+    path.write_bytes(data[:-10])
+    found = extracted(tmp_path, where(folder), status=1)
+
+    expected = in_order([parts[0][:-1], *parts[1:]])
+    assert found == file_header() + records(expected)
+    assert f"p.{EPOCH} is damaged: a record is cut short at byte offset" in capsys.readouterr().err
+
+
+def test_a_bit_that_changed_in_an_indexed_savefile(
+    tmp_path: Path, folder: Path, parts: Parts, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert index(IndexConfig(where(folder), progress=False)) == 0
+    path = folder / f"p.{EPOCH}"
+    status = path.stat()
+    data = bytearray(path.read_bytes())
+    middle = 24 + len(records(parts[0][:500]))
+    data[middle + 8] ^= 1  # a captured length
+    path.write_bytes(data)
+    os.utime(path, ns=(status.st_mtime_ns, status.st_mtime_ns))
+    found = extracted(tmp_path, where(folder), "udp", status=1)
+
+    scanned = extracted(tmp_path, where(folder), "udp", status=1, use_index=False)
+    assert found == scanned
+    assert "its index is of another savefile: not used" in capsys.readouterr().err
+
+
+def test_one_that_cannot_be_read_alone_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "text").write_text("no capture\n" * 10)
+    out = tmp_path / "out"
+
+    with pytest.raises(SourceError, match="text"):
+        run(ExtractConfig(Where(paths=(str(tmp_path / "text"),)), output=str(out)))
+    assert not out.exists()
+
+
+def test_one_among_others_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "text").write_text("no capture\n" * 10)
+    (tmp_path / "capture").write_bytes(classic(numbered(3)))
+    paths = (str(tmp_path / "text"), str(tmp_path / "capture"))
+    data = extracted(tmp_path, Where(paths=paths), status=1)
+
+    assert data == classic(numbered(3))
+    assert f"{tmp_path / 'text'}: not a savefile" in capsys.readouterr().err
+
+
+def test_a_filter_that_is_none_opens_nothing(tmp_path: Path, folder: Path) -> None:
+    out = tmp_path / "out"
+    with pytest.raises(FilterError, match="nonsense"):
+        run(ExtractConfig(where(folder), "nonsense nonsense", str(out)))
+
+    assert not out.exists()
+    check_filter("type mgt")  # of one linktype only
+
+
+def test_stats_tell_what_was_read(
+    tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    extracted(tmp_path, where(folder), "tcp", stats=True, memory_bytes=1)
+    told = capsys.readouterr().err
+
+    assert "401 packets of 4,015 packets read" in told
+    assert "4 savefiles read, 0 skipped" in told
+
+
+def test_a_savefile_that_is_read_is_never_the_output(folder: Path) -> None:
+    path = folder / f"p.{EPOCH}"
+    before = path.read_bytes()
+    with pytest.raises(UsageError, match="is read as"):
+        run(ExtractConfig(where(folder), output=str(path)))
+
+    assert path.read_bytes() == before
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "daemonlogger_py.cli.dlctl", "extract", *arguments]
+
+
+def test_a_reader_that_has_enough_ends_it_quietly(folder: Path) -> None:
+    with subprocess.Popen(
+        command("--ring", str(folder)), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 1
+
+
+def test_a_signal_leaves_whole_packets(tmp_path: Path) -> None:
+    """The output is a pipe that is read slowly, so that the signal comes in the middle."""
+    packets = numbered(60_000, size=400)
+    folder = ring(tmp_path / "ring", [packets[:30_000], packets[30_000:]])
+    with subprocess.Popen(
+        command("--ring", str(folder), "--memory", "1m"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        bufsize=0,
+    ) as process:
+        assert process.stdout is not None
+        data = b""
+        while len(data) < 100_000 and (more := process.stdout.read(65536)):
+            data += more
+        process.send_signal(signal.SIGTERM)
+        rest, told = process.communicate()
+        data += rest
+
+    found = parse(data)
+    assert found.whole
+    assert [one.data for one in found.records] == [
+        one.data for one in packets[: len(found.records)]
+    ]
+    assert len(found.records) < len(packets)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert b"stopped by SIGTERM" in told
