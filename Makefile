@@ -98,9 +98,10 @@ bench: $(BENCH) | root test-packages ## measure beside the peers and write docs/
 ##@ Keep
 
 man: $(BUILT) ## write the man pages from what the command lines are made of
-	$(VENV)/bin/python -m daemonlogger_py.cli.man >man/daemonlogger.8
-	$(VENV)/bin/python -m daemonlogger_py.cli.man dlctl >man/dlctl.1
-	$(VENV)/bin/python -m daemonlogger_py.cli.man dlctl-streams >man/dlctl-streams.1
+	for page in $$($(VENV)/bin/python -m daemonlogger_py.cli.man --list); do \
+		$(VENV)/bin/python -m daemonlogger_py.cli.man $$page \
+			>man/$$page.$$([ $$page = daemonlogger ] && echo 8 || echo 1); \
+	done
 
 format: $(TEST) ## let ruff format the sources and put right what it can
 	$(VENV)/bin/ruff check --fix .

@@ -47,6 +47,13 @@ def told_apart(argv: Sequence[str], table: Table) -> tuple[list[Found], list[str
     return found, words
 
 
+def refuse_values_of_switches(found: Sequence[Found], see_help: str) -> None:
+    """Raise UsageError for a switch that was given a value, as in --all=x."""
+    for option, text in found:
+        if option.metavar is None and text is not None:
+            raise UsageError(f"{option.label}: takes no value; {see_help}")
+
+
 def _long(token: str, rest: deque[str], table: Table) -> Found:
     name, equals, value = token[2:].partition("=")
     option = table.by_long.get(name)

@@ -8,8 +8,6 @@ of the key; shtab knows neither bundled letters nor --name=value nor names with 
 fish in no release that distributions carry.
 """
 
-import argparse
-import dataclasses
 import functools
 import re
 import sys
@@ -19,7 +17,8 @@ from dataclasses import dataclass
 from enum import Enum
 
 from daemonlogger_py.cli import outcome
-from daemonlogger_py.cli.dlctl import build_parser
+from daemonlogger_py.cli.dlctl import HELP, VERBS, VERSION
+from daemonlogger_py.config.archive_options import VERB_OPTIONS
 from daemonlogger_py.config.options import OPTIONS, Option
 from daemonlogger_py.config.stream_options import STREAM_OPTIONS
 from daemonlogger_py.config.stream_scanners import ALL, SCANNER_NAMES
@@ -52,6 +51,19 @@ KINDS = {
 }
 # By the metavar too, where all there is to choose from is in a table.
 CHOICES = {"SCANNER": (ALL, *SCANNER_NAMES)}
+# What the words besides the options are, of each verb.
+OPERANDS = {
+    "ls": ("PATH", Kind.FILE),
+    "status": ("DIR", Kind.DIRECTORY),
+    "extract": ("filter word", Kind.NOTHING),
+    # Words are files with -l; nothing can be offered for those of a filter.
+    "streams": ("filter word or FILE", Kind.FILE),
+    "verify": ("PATH", Kind.FILE),
+    "index": ("PATH", Kind.FILE),
+    "pin": ("DIR", Kind.DIRECTORY),
+    "unpin": ("DIR or NUMBER", Kind.DIRECTORY),
+    "pins": ("DIR", Kind.DIRECTORY),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,21 +98,21 @@ def recorder() -> Program:
 
 
 def reader() -> Program:
-    """Return ``dlctl`` as its parser has it, and the verbs with tables of their own."""
-    whole = _program_of_parser("dlctl", "", build_parser())
-    tables = {"streams": STREAM_OPTIONS}
+    """Return ``dlctl``, and its verbs with their tables of options."""
+    flags = (
+        Flag(HELP, "show this help, and exit"),
+        Flag(VERSION, "show the versions of dlctl and libpcap, and exit"),
+    )
     verbs = tuple(
-        _program_of_table(verb, tables[verb.name]) if verb.name in tables else verb
-        for verb in whole.verbs
+        Program(
+            verb.name,
+            verb.help,
+            tuple(map(_flag_of_option, VERB_OPTIONS.get(verb.name, STREAM_OPTIONS))),
+            *OPERANDS[verb.name],
+        )
+        for verb in VERBS
     )
-    return dataclasses.replace(whole, verbs=verbs)
-
-
-def _program_of_table(verb: Program, table: Sequence[Option]) -> Program:
-    # Words are files with -l; nothing can be offered for those of a filter.
-    return Program(
-        verb.name, verb.help, tuple(map(_flag_of_option, table)), "filter word or FILE", Kind.FILE
-    )
+    return Program("dlctl", "", flags, "", verbs=verbs)
 
 
 def _flag_of_option(option: Option) -> Flag:
@@ -121,31 +133,6 @@ def _flag_of_option(option: Option) -> Flag:
     )
 
 
-def _program_of_parser(name: str, text: str, parser: argparse.ArgumentParser) -> Program:
-    flags = []
-    operand, verbs = "", []
-    for action in parser._actions:
-        metavar = action.metavar if isinstance(action.metavar, str) else None
-        if isinstance(action, argparse._SubParsersAction):
-            texts = {choice.dest: choice.help or "" for choice in action._get_subactions()}
-            verbs = [_program_of_parser(verb, texts[verb], action.choices[verb]) for verb in texts]
-        elif not action.option_strings:
-            operand = metavar or action.dest
-        else:
-            takes_value = action.nargs != 0
-            flags.append(
-                Flag(
-                    tuple(action.option_strings),
-                    (action.help or "").replace("%%", "%"),
-                    (metavar or action.dest.upper()) if takes_value else None,
-                    KINDS.get(metavar or "", Kind.NOTHING),
-                    tuple(map(str, action.choices or ())),
-                )
-            )
-    kind = KINDS.get(operand, Kind.NOTHING)
-    return Program(name, text, tuple(flags), operand, kind, tuple(verbs))
-
-
 def bash(program: Program) -> str:
     """Return the completion script for bash, which needs no other script to be there."""
     name = _identifier(program.name)
@@ -161,13 +148,11 @@ def bash(program: Program) -> str:
 
 
 def _bash_state(program: Program) -> Iterator[str]:
-    """Lines that find the word, the option it is the value of, and the verb."""
-    valued = [flag for flag in _every_flag(program) if _needs_value(flag)]
-    letters = sorted({name[1] for flag in valued for name in flag.names if _is_letter(name)})
+    """Lines that find the word, the one before that it may be the value of, and the verb."""
     yield "local word=$2 name"
     yield "COMPREPLY=()"
     yield '[[ " ${COMP_WORDS[*]:1:COMP_CWORD-1} " != *" -- "* ]] || return'
-    if valued:
+    if any(map(_needs_value, _every_flag(program))):
         yield from (
             "local before=$3 option=''",
             "# bash breaks --name=value at the sign.",
@@ -176,20 +161,7 @@ def _bash_state(program: Program) -> Iterator[str]:
             "elif [[ $before == '=' ]]; then",
             "    before=${COMP_WORDS[COMP_CWORD - 2]}",
             "fi",
-            "if [[ $before == --* ]]; then",
-            "    option=$before",
         )
-        if letters:
-            yield from (
-                "elif [[ $before == -* ]]; then",
-                "    # Letters may be bundled; the first with a value takes all that follows.",
-                "    option=${before#-}",
-                f'    while [[ $option && {"".join(letters)} != *"${{option:0:1}}"* ]]; do',
-                "        option=${option:1}",
-                "    done",
-                "    option=-$option",
-            )
-        yield "fi"
     if program.verbs:
         yield "local verb=''"
         yield 'for name in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do'
@@ -197,9 +169,28 @@ def _bash_state(program: Program) -> Iterator[str]:
         yield "done"
 
 
+def _bash_option(valued: Sequence[Flag]) -> Iterator[str]:
+    """Lines that find the option, one of `valued`, that the word is the value of."""
+    letters = sorted({name[1] for flag in valued for name in flag.names if _is_letter(name)})
+    yield "if [[ $before == --* ]]; then"
+    yield "    option=$before"
+    if letters:
+        yield from (
+            "elif [[ $before == -* ]]; then",
+            "    # Letters may be bundled; the first with a value takes all that follows.",
+            "    option=${before#-}",
+            f'    while [[ $option && {"".join(letters)} != *"${{option:0:1}}"* ]]; do',
+            "        option=${option:1}",
+            "    done",
+            "    option=-$option",
+        )
+    yield "fi"
+
+
 def _bash_values(program: Program) -> Iterator[str]:
     branches = [line for flags in _alike(program.flags) for line in _bash_branch(flags)]
     if branches:
+        yield from _bash_option([flag for flag in program.flags if _needs_value(flag)])
         yield "case $option in"
         yield from _indented(branches)
         yield "esac"
@@ -343,6 +334,8 @@ def fish(program: Program) -> str:
         within = f"{complete} -n '__fish_seen_subcommand_from {verb.name}'"
         if verb.operand_kind is Kind.NOTHING:
             lines.append(f"{within} -f")
+        elif verb.operand_kind is Kind.DIRECTORY:
+            lines.append(f"{within} -f -a '(__fish_complete_directories)'")
         lines += [f"{within} {_fish_flag(name, flag)}" for flag in verb.flags]
     return "\n".join(lines) + "\n"
 

@@ -1,14 +1,16 @@
 """The man pages, from the tables the parsers come from: daemonlogger(8), dlctl(1) and its verbs'.
 
-``python -m daemonlogger_py.cli.man`` prints the first, with ``dlctl`` or ``dlctl-streams`` behind
-it another; a test holds the files in ``man/`` to what is printed. What no table knows (signals,
-files, examples) is written here, and for dlctl-streams(1) in `cli.man_streams`.
+``python -m daemonlogger_py.cli.man`` prints the first, with ``dlctl``, ``dlctl-ls`` and so on
+behind it another, and with ``--list`` the names of all; a test holds the files in ``man/`` to what
+is printed. What no table knows (signals, files, examples) is written here, and for dlctl's verbs in
+`cli.man_streams`, `cli.man_archive` and `cli.man_extract`.
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
-from daemonlogger_py.cli import man_streams, outcome, roff
+from daemonlogger_py.cli import man_archive, man_extract, man_pages, man_streams, outcome, roff
 from daemonlogger_py.cli.dlctl import VERBS
 from daemonlogger_py.config.options import GROUPS, OPTIONS
 from daemonlogger_py.errors import UsageError
@@ -55,6 +57,18 @@ FILES = (
             "A further savefile of the same second: .001, .002 and so on. No file is ever"
             " overwritten. The order of savefiles is that of EPOCH and SERIAL as numbers."
         ),
+    ),
+    (
+        "PREFIX.catalog",
+        (
+            "The catalog of a ring, an SQLite database with PREFIX.catalog-wal and"
+            " PREFIX.catalog-shm: what is in each savefile, what was not recorded, and what is"
+            " pinned. It is kept by a process of its own; recording does not depend on it."
+        ),
+    ),
+    (
+        "PREFIX.socket",
+        "The socket by which dlctl-status(1) asks how the recording goes.",
     ),
 )
 
@@ -152,6 +166,62 @@ A full volume is an error (exit status 1) without -r, and prunes with it.
 Nonsense on the command line is refused before anything is opened, with exit status 2.
 """
 
+VERB_PAGES = (
+    man_archive.LS,
+    man_archive.STATUS,
+    man_archive.PIN,
+    man_archive.UNPIN,
+    man_archive.PINS,
+    man_extract.EXTRACT,
+    man_extract.INDEX,
+    man_extract.VERIFY,
+)
+
+READER_DESCRIPTION = """\
+dlctl reads what daemonlogger(8) recorded, one verb a question. It reads savefiles as they are,
+plain pcap, and a ring also while it is being written; it needs no privilege but to read them.
+
+What dlctl needs to be quick is beside the savefiles: the catalog that the recorder keeps, and the
+index that dlctl index makes. Both are conveniences: missing or damaged, every answer is the same,
+it only takes longer, and both can be made again from the savefiles.
+
+Without --json, lines and tables are for people. Times that are printed are UTC.
+"""
+
+READER_FILES = (
+    ("PREFIX.EPOCH, PREFIX.EPOCH.SERIAL", "The savefiles of a ring."),
+    (
+        "PREFIX.catalog",
+        (
+            "The catalog of the ring, an SQLite database: savefiles with times, counts and SHA-256,"
+            " runs of the recorder, what was not recorded, and pins. PREFIX.catalog-wal and"
+            " PREFIX.catalog-shm belong to it."
+        ),
+    ),
+    ("PREFIX.socket", "The socket by which a recorder is asked for its status."),
+    ("PREFIX.index", "The directory of the index."),
+)
+
+READER_STATUS = (
+    ("0", "Done; of verify: everything is as it should be."),
+    ("1", "Failed while running, or something that was looked at is damaged or not there."),
+    ("2", "The command line is wrong, or there is no such ring."),
+    ("130", "Ended by Ctrl-C."),
+)
+
+READER_EXAMPLES = (
+    ("What is in a ring, and what is missing:", "dlctl ls /var/pcap"),
+    ("How long until its oldest savefile is pruned:", "dlctl status /var/pcap"),
+    (
+        "One conversation of the last hour:",
+        (
+            "dlctl extract --ring /var/pcap --from -1h -w out.pcap \\\n"
+            "    host 192.0.2.1 and port 443"
+        ),
+    ),
+    ("Whether all of it is still what was recorded:", "dlctl verify /var/pcap"),
+)
+
 
 def recorder_page() -> str:
     """Return daemonlogger(8) as roff with man(7) macros."""
@@ -179,38 +249,29 @@ def recorder_page() -> str:
 
 def reader_page() -> str:
     """Return dlctl(1) as roff with man(7) macros."""
+    pages = [f"dlctl-{verb.name}(1)" for verb in VERBS]
     lines = [
         *roff.title("DLCTL", 1, "General Commands Manual"),
         *roff.section("NAME", [r"dlctl \- answer questions about what daemonlogger recorded"]),
-        *roff.section(
-            "SYNOPSIS", [r".B dlctl", r".I verb", r".RB [ \-\-json ]", r'.IR path " ..."']
-        ),
+        *roff.section("SYNOPSIS", [r".B dlctl", r".I verb", r".RI [ options ]", ".RI ..."]),
+        *roff.section("DESCRIPTION", roff.paragraphs(READER_DESCRIPTION)),
         ".SH VERBS",
     ]
     for verb in VERBS:
-        lines += [".TP", f".B {verb.name}", *roff.paragraphs(verb.man, between=".IP")]
-    lines += roff.section(
-        "EXIT STATUS",
-        roff.definitions(
-            (
-                ("0", "Done; of verify: every savefile is whole."),
-                ("1", "A savefile is damaged, unreadable, or, for verify, not classic pcap."),
-                ("2", "The command line is wrong."),
-            )
-        ),
-    )
-    lines += roff.section(
-        "EXAMPLES",
-        roff.examples((("Verify everything in a ring:", "dlctl verify /var/pcap"),)),
-    )
-    lines += roff.see_also("dlctl-streams(1)", "pcap-savefile(5)", "daemonlogger(8)")
+        text = f"{verb.man} See dlctl-{verb.name}(1)."
+        lines += [".TP", f".B {verb.name}", *roff.paragraphs(text, between=".IP")]
+    lines += roff.section("FILES", roff.definitions(READER_FILES))
+    lines += roff.section("EXIT STATUS", roff.definitions(READER_STATUS))
+    lines += roff.section("EXAMPLES", roff.examples(READER_EXAMPLES))
+    lines += roff.see_also(*pages, "pcap-savefile(5)", "pcap-filter(7)", "daemonlogger(8)")
     return "\n".join(lines) + "\n"
 
 
-PAGES = {
+PAGES: Mapping[str, Callable[[], str]] = {
     "daemonlogger": recorder_page,
     "dlctl": reader_page,
     "dlctl-streams": man_streams.streams_page,
+    **{f"dlctl-{page.verb}": partial(man_pages.rendered, page) for page in VERB_PAGES},
 }
 
 
@@ -221,6 +282,9 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _print(names: Sequence[str]) -> int:
+    if list(names) == ["--list"]:
+        outcome.write_out("\n".join(PAGES))
+        return 0
     if len(names) != 1 or names[0] not in PAGES:
         raise UsageError(
             f"{' '.join(names)!r} is not accepted; accepted: nothing or one of {', '.join(PAGES)}"

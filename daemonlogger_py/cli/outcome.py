@@ -9,13 +9,9 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 
-from daemonlogger_py.errors import DaemonloggerError
+from daemonlogger_py.errors import DaemonloggerError, OutputError
 
 INTERRUPTED = 130  # 128 + SIGINT, as a shell reports a program that died of it
-
-
-class OutputError(Exception):
-    """Standard output does not take what is written to it."""
 
 
 def write_out(text: str) -> None:
@@ -24,7 +20,7 @@ def write_out(text: str) -> None:
         sys.stdout.write(text + "\n")
         sys.stdout.flush()
     except OSError as error:
-        raise OutputError from error
+        raise OutputError(f"standard output: {error.strerror}") from error
 
 
 def run(program: str, command: Callable[[], int]) -> int:
@@ -32,16 +28,16 @@ def run(program: str, command: Callable[[], int]) -> int:
     _open_standard_descriptors()
     try:
         return command()
-    except DaemonloggerError as error:
-        if not error.told:
-            _complain(program, str(error))
-        return error.exit_status
     except OutputError as error:
         # What is still buffered would fail again when the interpreter closes the stream.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         if not isinstance(error.__cause__, BrokenPipeError):  # `| head` has read enough
-            _complain(program, f"standard output: {error.__cause__}")
-        return 1
+            _complain(program, str(error))
+        return error.exit_status
+    except DaemonloggerError as error:
+        if not error.told:
+            _complain(program, str(error))
+        return error.exit_status
     except KeyboardInterrupt:
         return INTERRUPTED
 

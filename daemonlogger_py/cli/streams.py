@@ -9,14 +9,13 @@ import sys
 from collections.abc import Iterator, Sequence
 
 from daemonlogger_py.cli import outcome
-from daemonlogger_py.cli.arguments import Found, Table, told_apart
+from daemonlogger_py.cli.arguments import Table, refuse_values_of_switches, told_apart
 from daemonlogger_py.config.stream_options import (
     BY_LONG,
     BY_SHORT,
     STREAM_GROUPS,
     STREAM_OPTIONS,
 )
-from daemonlogger_py.errors import UsageError
 
 PROGRAM = "dlctl streams"
 SEE_HELP = f"see {PROGRAM} --help"
@@ -31,13 +30,12 @@ EPILOG = (
     " scanners, parameters and templates, and dlctl-streams(1)."
 )
 _TABLE = Table(BY_LONG, BY_SHORT, SEE_HELP)
-_TEXT_COLUMN = 26
 
 
 def command(argv: Sequence[str]) -> int:
     """Run ``dlctl streams`` with the arguments `argv` and return its exit status."""
     found, words = told_apart(argv, _TABLE)
-    _refuse_values_of_switches(found)
+    refuse_values_of_switches(found, SEE_HELP)
     helps = sum(option.long == "help" for option, _ in found)
     if helps:
         outcome.write_out(help_text(more=helps > 1))
@@ -57,60 +55,30 @@ def command(argv: Sequence[str]) -> int:
 
 def help_text(*, more: bool = False) -> str:
     """Return what -h shows, or with `more` what -hh shows."""
-    lines = [USAGE, "", *_wrapped(DESCRIPTION)]
-    for group in STREAM_GROUPS:
-        lines += ["", f"{group}:"]
-        for option in STREAM_OPTIONS:
-            if option.group == group:
-                names = [f"-{option.short}"] if option.short else []
-                names.append(f"--{option.long}")
-                value = f" {option.metavar}" if option.metavar else ""
-                default = f" (default: {option.default})" if option.default else ""
-                lines += _row(", ".join(names) + value, option.help + default)
+    from daemonlogger_py.cli.usage import option_rows, wrapped
+
+    lines = [USAGE, "", *wrapped(DESCRIPTION), *option_rows(STREAM_GROUPS, STREAM_OPTIONS)]
     if more:
         lines += _more()
-    return "\n".join([*lines, "", *_wrapped(EPILOG)])
+    return "\n".join([*lines, "", *wrapped(EPILOG)])
 
 
 def _more() -> Iterator[str]:
+    from daemonlogger_py.cli.usage import row
     from daemonlogger_py.config import stream_scanners, stream_template
 
     yield from ("", "Scanners, for -e, -E and -x:")
     for scanner in stream_scanners.SCANNERS:
-        yield from _row(scanner.name, scanner.help + (" (on)" if scanner.on else ""))
+        yield from row(scanner.name, scanner.help + (" (on)" if scanner.on else ""))
     yield from ("", "Parameters, for -S NAME=VALUE:")
     for parameter in stream_scanners.PARAMETERS:
-        yield from _row(parameter.name, f"{parameter.help} (default: {parameter.default})")
+        yield from row(parameter.name, f"{parameter.help} (default: {parameter.default})")
     yield from ("", "Letters of -F:")
     for letter, text in stream_template.LETTERS:
-        yield from _row(letter, text)
+        yield from row(letter, text)
     yield from ("", "Tokens of -T:")
     for tokens, text in stream_template.TOKENS:
-        yield from _row(tokens, text)
-
-
-def _row(term: str, text: str) -> Iterator[str]:
-    lines = _wrapped(text, _TEXT_COLUMN)
-    if len(term) > _TEXT_COLUMN - 4:
-        yield f"  {term}"
-    else:
-        lines[0] = f"  {term}".ljust(_TEXT_COLUMN) + lines[0][_TEXT_COLUMN:]
-    yield from lines
-
-
-def _wrapped(text: str, indent: int = 0) -> list[str]:
-    import textwrap
-
-    margin = " " * indent
-    return textwrap.wrap(
-        text, 79, initial_indent=margin, subsequent_indent=margin, break_on_hyphens=False
-    )
-
-
-def _refuse_values_of_switches(found: Sequence[Found]) -> None:
-    for option, text in found:
-        if option.metavar is None and text is not None:
-            raise UsageError(f"{option.label}: takes no value; {SEE_HELP}")
+        yield from row(tokens, text)
 
 
 def main(argv: list[str] | None = None) -> int:

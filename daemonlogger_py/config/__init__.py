@@ -11,13 +11,19 @@ For ``daemonlogger``:
 
 For ``dlctl streams``:
 
-``stream_options``   its table of options
+``stream_options``   its table of options; the later half is ``stream_output_options``
 ``stream_template``  -T and -F: how files are named
 ``stream_scanners``  -e and -S: what can be enabled and set
 ``stream_rules``     options in their order + words -> StreamsConfig
 ``streams``          StreamsConfig, which is all that its reader sees
 
-For both:
+For the verbs of the archive, ``dlctl ls``, ``status``, ``extract``, ``verify``, ``index``, ``pin``:
+
+``archive_options``  their tables of options
+``archive_rules``    options + words -> the verb's configuration
+``archive``          these configurations, which are all that the readers see
+
+For all:
 
 ``units``        numbers as people write them: 2g, 90m, 15%
 ``times``        points in time as people write them

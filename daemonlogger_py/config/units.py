@@ -1,10 +1,13 @@
 """Numbers as people write them: sizes, times, percentages, counts.
 
-Pure: text in, number out. Every parser raises ValueError, and nothing else, with a message that
-holds the text and what is accepted; which option it was for is added by the caller.
+Pure, but for times counted from now: text in, number out. Every parser raises ValueError, and
+nothing else, with a message that holds the text and what is accepted; which option it was for is
+added by the caller.
 """
 
 import re
+
+from daemonlogger_py.errors import UsageError
 
 MAX_BYTES = 1 << 62  # offsets are signed 64-bit; this leaves room to add two of them
 MAX_COUNT = 1 << 62
@@ -123,6 +126,18 @@ def parse_endpoint(text: str) -> tuple[str, int]:
     except ValueError:
         raise _refusal(text, "PORT, ADDR:PORT or [ADDR]:PORT with a numeric address") from None
     return str(address), port
+
+
+def parse_time(text: str) -> int:
+    """Nanoseconds since 1970 of a point in time, which may be counted from now: `config.times`."""
+    import time
+
+    from daemonlogger_py.config import times  # compiles five patterns that few options need
+
+    try:
+        return times.parse_time(text, time.time_ns())
+    except UsageError as error:
+        raise ValueError(str(error)) from None
 
 
 def parse_choice(text: str, choices: tuple[str, ...]) -> str:

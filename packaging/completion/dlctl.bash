@@ -12,30 +12,94 @@ _dlctl() {
     elif [[ $before == '=' ]]; then
         before=${COMP_WORDS[COMP_CWORD - 2]}
     fi
-    if [[ $before == --* ]]; then
-        option=$before
-    elif [[ $before == -* ]]; then
-        # Letters may be bundled; the first with a value takes all that follows.
-        option=${before#-}
-        while [[ $option && EFLRSTUXbdefimorwxz != *"${option:0:1}"* ]]; do
-            option=${option:1}
-        done
-        option=-$option
-    fi
     local verb=''
     for name in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
         [[ $name == -* ]] || { verb=$name; break; }
     done
 
-    if [[ $verb == verify ]]; then
+    if [[ $verb == ls ]]; then
+        if [[ $before == --* ]]; then
+            option=$before
+        fi
+        case $option in
+            --ring)
+                compopt -o dirnames
+                return
+                ;;
+            --prefix | --from | --to)
+                return
+                ;;
+        esac
         if [[ $word == -* ]]; then
-            mapfile -t COMPREPLY < <(compgen -W '-h --help --json' -- "$word")
+            mapfile -t COMPREPLY < <(compgen -W '--ring --prefix --from --to --json --no-gaps -h --help' -- "$word")
         else
             compopt -o default  # readline's own, which quotes names and knows ~
         fi
         return
     fi
+    if [[ $verb == status ]]; then
+        if [[ $before == --* ]]; then
+            option=$before
+        fi
+        case $option in
+            --ring)
+                compopt -o dirnames
+                return
+                ;;
+            --prefix)
+                return
+                ;;
+        esac
+        if [[ $word == -* ]]; then
+            mapfile -t COMPREPLY < <(compgen -W '--ring --prefix --watch --json -h --help' -- "$word")
+        else
+            compopt -o dirnames
+        fi
+        return
+    fi
+    if [[ $verb == extract ]]; then
+        if [[ $before == --* ]]; then
+            option=$before
+        elif [[ $before == -* ]]; then
+            # Letters may be bundled; the first with a value takes all that follows.
+            option=${before#-}
+            while [[ $option && Fcjrw != *"${option:0:1}"* ]]; do
+                option=${option:1}
+            done
+            option=-$option
+        fi
+        case $option in
+            -r | --read | -F | --filter-file | -w | --write)
+                compopt -o default  # readline's own, which quotes names and knows ~
+                return
+                ;;
+            --ring | --index-dir)
+                compopt -o dirnames
+                return
+                ;;
+            --prefix | --from | --to | -c | --count | -j | --jobs | --memory)
+                return
+                ;;
+        esac
+        if [[ $word == -* ]]; then
+            mapfile -t COMPREPLY < <(compgen -W '
+                -r --read --ring --prefix --from --to -F --filter-file -c --count --reverse --follow -w
+                --write --pcapng --no-index --index-dir -j --jobs --memory --stats -h --help
+            ' -- "$word")
+        fi
+        return
+    fi
     if [[ $verb == streams ]]; then
+        if [[ $before == --* ]]; then
+            option=$before
+        elif [[ $before == -* ]]; then
+            # Letters may be bundled; the first with a value takes all that follows.
+            option=${before#-}
+            while [[ $option && EFLRSTUXbdefimorwxz != *"${option:0:1}"* ]]; do
+                option=${option:1}
+            done
+            option=-$option
+        fi
         case $option in
             -r | --read | -R | --complete | -w | --unprocessed | -X | --report)
                 compopt -o default  # readline's own, which quotes names and knows ~
@@ -87,10 +151,130 @@ _dlctl() {
         fi
         return
     fi
+    if [[ $verb == verify ]]; then
+        if [[ $before == --* ]]; then
+            option=$before
+        elif [[ $before == -* ]]; then
+            # Letters may be bundled; the first with a value takes all that follows.
+            option=${before#-}
+            while [[ $option && j != *"${option:0:1}"* ]]; do
+                option=${option:1}
+            done
+            option=-$option
+        fi
+        case $option in
+            --ring | --index-dir)
+                compopt -o dirnames
+                return
+                ;;
+            --prefix | --from | --to | -j | --jobs)
+                return
+                ;;
+        esac
+        if [[ $word == -* ]]; then
+            mapfile -t COMPREPLY < <(compgen -W '
+                --ring --prefix --from --to --no-hashes --no-indexes --index-dir --rebuild --repair --json
+                -j --jobs --no-progress -h --help
+            ' -- "$word")
+        else
+            compopt -o default  # readline's own, which quotes names and knows ~
+        fi
+        return
+    fi
+    if [[ $verb == index ]]; then
+        if [[ $before == --* ]]; then
+            option=$before
+        elif [[ $before == -* ]]; then
+            # Letters may be bundled; the first with a value takes all that follows.
+            option=${before#-}
+            while [[ $option && j != *"${option:0:1}"* ]]; do
+                option=${option:1}
+            done
+            option=-$option
+        fi
+        case $option in
+            --ring | --index-dir)
+                compopt -o dirnames
+                return
+                ;;
+            --prefix | -j | --jobs)
+                return
+                ;;
+        esac
+        if [[ $word == -* ]]; then
+            mapfile -t COMPREPLY < <(compgen -W '
+                --ring --prefix --index-dir --rebuild --follow -j --jobs -v --verbose --no-progress -h
+                --help
+            ' -- "$word")
+        else
+            compopt -o default  # readline's own, which quotes names and knows ~
+        fi
+        return
+    fi
+    if [[ $verb == pin ]]; then
+        if [[ $before == --* ]]; then
+            option=$before
+        fi
+        case $option in
+            --ring)
+                compopt -o dirnames
+                return
+                ;;
+            --prefix | --from | --to | --reason | --quota)
+                return
+                ;;
+        esac
+        if [[ $word == -* ]]; then
+            mapfile -t COMPREPLY < <(compgen -W '--ring --prefix --from --to --reason --quota -h --help' -- "$word")
+        else
+            compopt -o dirnames
+        fi
+        return
+    fi
+    if [[ $verb == unpin ]]; then
+        if [[ $before == --* ]]; then
+            option=$before
+        fi
+        case $option in
+            --ring)
+                compopt -o dirnames
+                return
+                ;;
+            --prefix)
+                return
+                ;;
+        esac
+        if [[ $word == -* ]]; then
+            mapfile -t COMPREPLY < <(compgen -W '--ring --prefix --all -h --help' -- "$word")
+        else
+            compopt -o dirnames
+        fi
+        return
+    fi
+    if [[ $verb == pins ]]; then
+        if [[ $before == --* ]]; then
+            option=$before
+        fi
+        case $option in
+            --ring)
+                compopt -o dirnames
+                return
+                ;;
+            --prefix)
+                return
+                ;;
+        esac
+        if [[ $word == -* ]]; then
+            mapfile -t COMPREPLY < <(compgen -W '--ring --prefix --json -h --help' -- "$word")
+        else
+            compopt -o dirnames
+        fi
+        return
+    fi
     if [[ $word == -* ]]; then
-        mapfile -t COMPREPLY < <(compgen -W '-h --help' -- "$word")
+        mapfile -t COMPREPLY < <(compgen -W '-h --help -V --version' -- "$word")
     else
-        mapfile -t COMPREPLY < <(compgen -W 'verify streams' -- "$word")
+        mapfile -t COMPREPLY < <(compgen -W 'ls status extract streams verify index pin unpin pins' -- "$word")
     fi
 }
 

@@ -13,23 +13,66 @@ _dlctl() {
 
     _arguments -C -s -S \
         '(-h --help)'{-h,--help}'[show this help, and exit]' \
+        '(-V --version)'{-V,--version}'[show the versions of dlctl and libpcap, and exit]' \
         '1:verb:->verb' \
         '*::word:->word'
     case $state in
         verb)
             local -a verbs=(
-                'verify:walk savefiles and say whether they are whole'
+                'ls:list savefiles, and what was not recorded'
+                'status:show how a recorder is doing'
+                'extract:write the packets that match a filter'
                 'streams:store what TCP connections carried, as tcpflow does'
+                'verify:check savefiles, catalog and index; rebuild, repair'
+                'index:make the index that extract is fast by'
+                'pin:keep a span of time from being pruned'
+                'unpin:remove pins'
+                'pins:show pins'
             )
             _describe verb verbs
             ;;
         word)
             case $line[1] in
-                verify)
+                ls)
                     _arguments -s -S \
-                        '(-h --help)'{-h,--help}'[show this help, and exit]' \
+                        '*'--ring='[the savefiles that daemonlogger keeps in DIR; may be repeated]:DIR:_path_files -/' \
+                        '(--prefix)'--prefix='[of the ring, only savefiles NAME.EPOCH]:NAME:()' \
+                        '(--from)'--from='[leave out savefiles that end before TIME]:TIME:()' \
+                        '(--to)'--to='[leave out savefiles that begin at TIME or later]:TIME:()' \
                         '(--json)'--json'[one JSON object a line]' \
+                        '(--no-gaps)'--no-gaps'[no lines about what was not recorded]' \
+                        '(-h --help)'{-h,--help}'[show this help, and exit]' \
                         '*:PATH:_files'
+                    ;;
+                status)
+                    _arguments -s -S \
+                        '(--ring)'--ring='[the ring that daemonlogger keeps in DIR]:DIR:_path_files -/' \
+                        '(--prefix)'--prefix='[of the ring, only savefiles NAME.EPOCH]:NAME:()' \
+                        '(--watch)'--watch=-'[look again every SECONDS (2 if left out), until Ctrl-C]::SECONDS:()' \
+                        '(--json)'--json'[one JSON object a line]' \
+                        '(-h --help)'{-h,--help}'[show this help, and exit]' \
+                        '*:DIR:_path_files -/'
+                    ;;
+                extract)
+                    _arguments -s -S \
+                        '*'{-r+,--read=}'[read savefile PATH, or all in directory PATH; may be repeated]:PATH:_files' \
+                        '*'--ring='[read the savefiles that daemonlogger keeps in DIR; may be repeated]:DIR:_path_files -/' \
+                        '(--prefix)'--prefix='[of the ring, only savefiles NAME.EPOCH]:NAME:()' \
+                        '(--from)'--from='[leave out packets before TIME]:TIME:()' \
+                        '(--to)'--to='[leave out packets at TIME and later]:TIME:()' \
+                        '(-F --filter-file)'{-F+,--filter-file=}'[take the BPF filter from FILE instead of the command line]:FILE:_files' \
+                        '(-c --count)'{-c+,--count=}'[end after N packets]:N:()' \
+                        '(--reverse)'--reverse'[newest packets first]' \
+                        '(--follow)'--follow'[go on as packets are recorded, until Ctrl-C or --to]' \
+                        '(-w --write)'{-w+,--write=}'[write packets to FILE ('\''-'\''\: standard output)]:FILE:_files' \
+                        '(--pcapng)'--pcapng'[write pcapng instead of pcap]' \
+                        '(--no-index)'--no-index'[scan every savefile, whatever its index says]' \
+                        '(--index-dir)'--index-dir='[directory of the index]:DIR:_path_files -/' \
+                        '(-j --jobs)'{-j+,--jobs=}'[read N savefiles at a time]:N:()' \
+                        '(--memory)'--memory='[memory for packets that still have to be put in order]:SIZE:()' \
+                        '(--stats)'--stats'[say on standard error what was read and skipped]' \
+                        '(-h --help)'{-h,--help}'[show this help, and exit]' \
+                        '*:filter word:()'
                     ;;
                 streams)
                     _arguments -s -S \
@@ -86,6 +129,63 @@ _dlctl() {
                         '(-h --help)'{-h,--help}'[show this help, and exit; -hh\: more of it]' \
                         '(-V --version)'{-V,--version}'[show the versions of daemonlogger-py, libpcap and Python, and exit]' \
                         '*:filter word or FILE:_files'
+                    ;;
+                verify)
+                    _arguments -s -S \
+                        '*'--ring='[the savefiles that daemonlogger keeps in DIR; may be repeated]:DIR:_path_files -/' \
+                        '(--prefix)'--prefix='[of the ring, only savefiles NAME.EPOCH]:NAME:()' \
+                        '(--from)'--from='[leave out savefiles that end before TIME]:TIME:()' \
+                        '(--to)'--to='[leave out savefiles that begin at TIME or later]:TIME:()' \
+                        '(--no-hashes)'--no-hashes'[do not compare contents with the SHA-256 in the catalog]' \
+                        '(--no-indexes)'--no-indexes'[do not compare the index with its savefiles]' \
+                        '(--index-dir)'--index-dir='[directory of the index]:DIR:_path_files -/' \
+                        '(--rebuild)'--rebuild'[make the catalog anew, from the savefiles alone]' \
+                        '(--repair)'--repair'[keep the whole records of damaged savefiles, and the original too]' \
+                        '(--json)'--json'[one JSON object a savefile]' \
+                        '(-j --jobs)'{-j+,--jobs=}'[work on N savefiles at a time]:N:()' \
+                        '(--no-progress)'--no-progress'[no progress bar]' \
+                        '(-h --help)'{-h,--help}'[show this help, and exit]' \
+                        '*:PATH:_files'
+                    ;;
+                index)
+                    _arguments -s -S \
+                        '*'--ring='[the savefiles that daemonlogger keeps in DIR; may be repeated]:DIR:_path_files -/' \
+                        '(--prefix)'--prefix='[of the ring, only savefiles NAME.EPOCH]:NAME:()' \
+                        '(--index-dir)'--index-dir='[keep the index in DIR]:DIR:_path_files -/' \
+                        '(--rebuild)'--rebuild'[index savefiles anew that have an index]' \
+                        '(--follow)'--follow'[go on as savefiles are sealed, until a signal]' \
+                        '(-j --jobs)'{-j+,--jobs=}'[index N savefiles at a time]:N:()' \
+                        '(-v --verbose)'{-v,--verbose}'[name savefiles that are indexed, passed over or gone]' \
+                        '(--no-progress)'--no-progress'[no progress bar]' \
+                        '(-h --help)'{-h,--help}'[show this help, and exit]' \
+                        '*:PATH:_files'
+                    ;;
+                pin)
+                    _arguments -s -S \
+                        '(--ring)'--ring='[the ring that daemonlogger keeps in DIR]:DIR:_path_files -/' \
+                        '(--prefix)'--prefix='[of the ring, only savefiles NAME.EPOCH]:NAME:()' \
+                        '(--from)'--from='[pin what was recorded from TIME on]:TIME:()' \
+                        '(--to)'--to='[and before TIME, which may be still to come]:TIME:()' \
+                        '(--reason)'--reason='[why, for those who find the pin]:TEXT:()' \
+                        '(--quota)'--quota='[let pins hold at most SIZE of this ring; 0\: no quota]:SIZE:()' \
+                        '(-h --help)'{-h,--help}'[show this help, and exit]' \
+                        '*:DIR:_path_files -/'
+                    ;;
+                unpin)
+                    _arguments -s -S \
+                        '(--ring)'--ring='[the ring that daemonlogger keeps in DIR]:DIR:_path_files -/' \
+                        '(--prefix)'--prefix='[of the ring, only savefiles NAME.EPOCH]:NAME:()' \
+                        '(--all)'--all'[remove every pin of the ring]' \
+                        '(-h --help)'{-h,--help}'[show this help, and exit]' \
+                        '*:DIR or NUMBER:_path_files -/'
+                    ;;
+                pins)
+                    _arguments -s -S \
+                        '(--ring)'--ring='[the ring that daemonlogger keeps in DIR]:DIR:_path_files -/' \
+                        '(--prefix)'--prefix='[of the ring, only savefiles NAME.EPOCH]:NAME:()' \
+                        '(--json)'--json'[one JSON object a line]' \
+                        '(-h --help)'{-h,--help}'[show this help, and exit]' \
+                        '*:DIR:_path_files -/'
                     ;;
             esac
             ;;

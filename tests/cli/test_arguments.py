@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemonlogger_py.cli.arguments import Table, told_apart
+from daemonlogger_py.cli.arguments import Table, refuse_values_of_switches, told_apart
 from daemonlogger_py.config.options import Option
 from daemonlogger_py.errors import UsageError
 
@@ -88,3 +88,11 @@ def test_as_pythons_getopt(argv: list[str]) -> None:
     names = {"-q": "quick", "-0": "zero", "-f": "file", "--file": "file", "--quick": "quick"}
     expected = [(names[name], text if names[name] == "file" else None) for name, text in options]
     assert told(*argv) == (expected, words)
+
+
+def test_a_value_that_a_switch_is_given_is_refused() -> None:
+    found, _ = told_apart(["-f", "a", "-q"], TABLE)
+    refuse_values_of_switches(found, "see this")
+    found, _ = told_apart(["--quick=no"], TABLE)
+    with pytest.raises(UsageError, match=r"^-q/--quick: takes no value; see this$"):
+        refuse_values_of_switches(found, "see this")

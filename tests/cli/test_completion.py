@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from daemonlogger_py.cli import completion
+from daemonlogger_py.cli import completion, dlctl
 from daemonlogger_py.cli.completion import KINDS, PROGRAMS, SHELLS, Flag, Kind, Program
+from daemonlogger_py.config.archive_options import VERB_OPTIONS
 from daemonlogger_py.config.options import OPTIONS
 from daemonlogger_py.config.stream_options import STREAM_OPTIONS
 
@@ -23,7 +24,7 @@ EVERY = [(shell, program) for shell in SHELLS for program in PROGRAMS]
 # What stands for something that no shell could list; a new one is put here or into KINDS.
 TYPED = {
     "N", "NAME", "PCT", "SECONDS", "SIZE", "SIZE|PCT%", "TIME", "FACTOR", "[ADDR:]PORT",
-    "TEMPLATE", "LETTERS", "NAME=VALUE",
+    "TEMPLATE", "LETTERS", "NAME=VALUE", "TEXT",
 }  # fmt: skip
 
 KEY = "\x14"  # Ctrl-T, bound in each shell to telling what stands in the line
@@ -86,13 +87,24 @@ def test_choices_are_those_the_value_is_judged_by() -> None:
     assert flags["--flush"] == Flag(("-F", "--flush"), flags["--flush"].help)
 
 
-def test_verbs_are_those_of_the_parser() -> None:
-    (verify,) = [verb for verb in completion.reader().verbs if verb.name == "verify"]
-    assert verify.operand_kind is Kind.FILE
-    assert ("--json",) in [flag.names for flag in verify.flags]
+def test_verbs_are_those_of_the_table() -> None:
+    verbs = completion.reader().verbs
+    assert [verb.name for verb in verbs] == [verb.name for verb in dlctl.VERBS]
+    for verb in verbs:
+        if verb.name in VERB_OPTIONS:
+            assert [flag.names[-1] for flag in verb.flags] == [
+                f"--{option.long}" for option in VERB_OPTIONS[verb.name]
+            ]
 
 
-def test_verbs_with_tables_are_those_of_the_tables() -> None:
+def test_words_of_verbs_are_what_they_take() -> None:
+    kinds = {verb.name: verb.operand_kind for verb in completion.reader().verbs}
+    assert kinds["ls"] is kinds["verify"] is kinds["index"] is Kind.FILE
+    assert kinds["status"] is kinds["pin"] is Kind.DIRECTORY
+    assert kinds["extract"] is Kind.NOTHING
+
+
+def test_streams_has_what_its_table_has() -> None:
     (streams,) = [verb for verb in completion.reader().verbs if verb.name == "streams"]
     assert len(streams.flags) == len(STREAM_OPTIONS)
     flags = {flag.names[0]: flag for flag in streams.flags}
@@ -172,6 +184,12 @@ LINES = [
     ("dlctl streams -aIr here/a", "dlctl streams -aIr here/a\\ file "),
     ("dlctl streams -o her", "dlctl streams -o here/"),
     ("dlctl streams -l here/a", "dlctl streams -l here/a\\ file "),
+    ("dlctl streams -cBr here/a", "dlctl streams -cBr here/a\\ file "),
+    ("dlctl extract --rev", "dlctl extract --reverse "),
+    ("dlctl extract -r here/a", "dlctl extract -r here/a\\ file "),
+    ("dlctl extract --ring her", "dlctl extract --ring here/"),
+    ("dlctl status her", "dlctl status here/"),
+    ("dlctl unp", "dlctl unpin "),
     ("daemonlogger --tstamp-type=adapter_", "daemonlogger --tstamp-type=adapter_unsynced "),
 ]
 
@@ -322,6 +340,10 @@ OFFERS = [
     ("dlctl streams -e ht", ["http"]),
     ("dlctl streams -r here/a", ["here/a file"]),
     ("dlctl streams -l here/a", ["here/a file"]),
+    ("dlctl extract --rev", ["--reverse"]),
+    ("dlctl extract -r here/a", ["here/a file"]),
+    ("dlctl status here/a", []),
+    ("dlctl status her", ["here/"]),
 ]
 
 

@@ -6,6 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from daemonlogger_py import __version__
+from daemonlogger_py.cli import dlctl
+from daemonlogger_py.cli.dlctl import main
+from daemonlogger_py.config.archive_options import VERB_OPTIONS
+
 from .command import run_command
 
 HEADER = struct.pack("=IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 1)
@@ -74,32 +79,52 @@ def test_nanoseconds_are_shown_where_there_are_any(place) -> None:
     assert "1970-01-01T00:00:00.123456789Z" in done.stdout
 
 
+VERBS = "ls, status, extract, streams, verify, index, pin, unpin, pins"
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("", "a verb is missing; accepted: verify, streams; see dlctl --help"),
-        ("verify", "verify: PATH is missing; see dlctl --help"),
-        ("verify --json", "verify: PATH is missing; see dlctl --help"),
-        ("frobnicate a", "'frobnicate'"),
-        ("verify --frob a.1228873098", "--frob"),
-        ("--frob", "--frob"),
+        ("", f"a verb is missing; accepted: {VERBS}; see dlctl --help"),
+        ("verify", "verify: PATH or --ring DIR is missing; see dlctl verify --help"),
+        ("verify --json", "verify: PATH or --ring DIR is missing; see dlctl verify --help"),
+        ("frobnicate a", f"unknown verb 'frobnicate'; accepted: {VERBS}; see dlctl --help"),
+        ("verify --frob a.1228873098", "unknown option --frob; see dlctl verify --help"),
+        ("--frob", f"unknown option '--frob'; accepted: {VERBS}; see dlctl --help"),
         ("streams --frob", "unknown option --frob; see dlctl streams --help"),
         ("streams -m abc", "-m/--skip: 'abc' is not accepted; accepted: "),
-        ("verify --js a.1228873098", "--js"),
+        ("verify --js a.1228873098", "unknown option --js; see dlctl verify --help"),
     ],
 )
 def test_wrong_command_line(place, line: str, message: str) -> None:
     done = run_command("dlctl", *line.split(), cwd=place)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("dlctl: ")
-    assert message in done.stderr
+    assert done.stderr.startswith(f"dlctl: {message}")
     assert done.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("line", ["-h", "--help", "verify -h", "verify --help", "streams -h"])
-def test_help(place, line: str) -> None:
-    done = run_command("dlctl", *line.split(), cwd=place)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("usage: dlctl")
-    assert ("PATH" in done.stdout) is line.startswith("verify")
-    assert ("streams" in done.stdout) is not line.startswith("verify")
+@pytest.mark.parametrize("argv", [["-h"], ["--help"], ["--help", "ls"]])
+def test_help(argv: list[str], capsys) -> None:
+    assert main(argv) == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith("usage: dlctl VERB ")
+    for verb in dlctl.VERBS:
+        assert f"\n  {verb.name} " in shown
+        assert verb.help in shown
+    assert max(map(len, shown.splitlines())) < 80
+
+
+@pytest.mark.parametrize("argv", [["-V"], ["--version"]])
+def test_version(argv: list[str], capsys) -> None:
+    assert main(argv) == 0
+    assert capsys.readouterr().out.startswith(f"daemonlogger-py {__version__}\nlibpcap ")
+
+
+def test_verbs_are_those_that_have_options() -> None:
+    assert {verb.name for verb in dlctl.VERBS} == {*VERB_OPTIONS, "streams"}
+
+
+@pytest.mark.parametrize("name", [verb.name for verb in dlctl.VERBS])
+def test_every_verb_shows_its_help(name: str, capsys) -> None:
+    assert main([name, "--help"]) == 0
+    assert capsys.readouterr().out.startswith(f"usage: dlctl {name} [options]")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import daemonlogger_py
-from daemonlogger_py.cli import man, man_streams
+from daemonlogger_py.cli import man
 from daemonlogger_py.cli.dlctl import VERBS
 from daemonlogger_py.config.options import OPTIONS
 
@@ -15,7 +15,7 @@ MAN = Path(__file__).parent.parent.parent / "man"
 PAGES = [
     ("daemonlogger.8", man.recorder_page, []),
     ("dlctl.1", man.reader_page, ["dlctl"]),
-    ("dlctl-streams.1", man_streams.streams_page, ["dlctl-streams"]),
+    *[(f"{name}.1", man.PAGES[name], [name]) for name in man.PAGES if name.startswith("dlctl-")],
 ]
 LINTERS = [
     ["mandoc", "-T", "lint", "-W", "style"],
@@ -36,7 +36,14 @@ def test_every_option_and_verb_is_in() -> None:
         assert rf"\fB\-\-{option.long.replace('-', chr(92) + '-')}\fR" in page
         assert option.short is None or rf"\fB\-{option.short}\fR" in page
     for verb in VERBS:
-        assert f".B {verb.name}" in man.reader_page()
+        assert f".B {verb.name}\n" in man.reader_page()
+        assert f"dlctl-{verb.name}" in man.PAGES
+
+
+def test_names_of_the_pages_are_listed(capsys) -> None:
+    assert man.main(["--list"]) == 0
+    assert capsys.readouterr().out.split() == list(man.PAGES)
+    assert {path.stem for path in MAN.iterdir()} == set(man.PAGES)
 
 
 def test_sections() -> None:
@@ -51,7 +58,7 @@ def test_sections() -> None:
 @pytest.mark.parametrize("argv", [["tcpflow"], ["dlctl", "dlctl"], [""]])
 def test_a_page_that_is_not_there_is_refused(argv: list[str], capsys) -> None:
     assert man.main(argv) == 2
-    assert "one of daemonlogger, dlctl, dlctl-streams" in capsys.readouterr().err
+    assert "one of daemonlogger, dlctl, dlctl-streams, " in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("name", "page", "argv"), PAGES)

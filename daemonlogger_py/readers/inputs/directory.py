@@ -6,16 +6,19 @@ Says what a file is by its name or its first bytes; whether it is whole is someb
 import os
 import re
 import stat
+from collections.abc import Callable
 
 from daemonlogger_py.savefile.records import parse_file_header
 
 # PREFIX.EPOCH or PREFIX.EPOCH.SERIAL for whatever prefix. `savefile.names` has the grammar for one
 # known prefix; here it only says which files of a directory someone meant.
 NUMBERED = re.compile(r"(.+?)\.([0-9]+)(?:\.([0-9]+))?", re.ASCII)
+# The original of a savefile that was repaired: its records are in the savefile as well.
+PUT_ASIDE = re.compile(r".+\.damaged(?:\.[0-9]+)?", re.ASCII | re.DOTALL)
 PCAPNG_MAGIC = b"\x0a\x0d\x0d\x0a"
 
-_HEAD_BYTES = 24
-_COMPRESSED_HEAD_BYTES = 64 << 10
+_CAPTURE_HEAD_BYTES = 24
+_HEAD_BYTES = 64 << 10  # decompressed, these should give that many
 
 
 def savefiles_in(directory: str, *, compressed: bool = False) -> list[str]:
@@ -23,21 +26,37 @@ def savefiles_in(directory: str, *, compressed: bool = False) -> list[str]:
 
     These are the regular files, links aside, that are named PREFIX.EPOCH[.SERIAL] or begin as a
     pcap or pcapng file, with `compressed` also once decompressed; names with a leading dot are
-    skipped. Raises OSError.
+    skipped, and so is what ``dlctl verify --repair`` put aside. Raises OSError.
     """
+    begins = _begins_as_capture_inside if compressed else _begins_as_capture
+    return _chosen(directory, begins)
+
+
+def candidates_in(directory: str) -> list[str]:
+    """`savefiles_in`, and what might be one once decompressed: nothing is. Raises OSError."""
+    return _chosen(directory, _may_hold_capture)
+
+
+def holds_capture(fd: int) -> bool:
+    """Whether an open file begins as a pcap or pcapng file, as it is or once decompressed."""
+    return _begins_as_capture_inside(_head_of(fd))
+
+
+def _chosen(directory: str, begins: Callable[[bytes], bool]) -> list[str]:
     with os.scandir(directory) as entries:
         names = [
             entry.name
             for entry in entries
-            if not entry.name.startswith(".") and entry.is_file(follow_symlinks=False)
+            if not entry.name.startswith(".")
+            and not PUT_ASIDE.fullmatch(entry.name)
+            and entry.is_file(follow_symlinks=False)
         ]
     chosen = (
         name
         for name in names
-        if NUMBERED.fullmatch(name)
-        or _begins_as_capture(os.path.join(directory, name), compressed=compressed)
+        if NUMBERED.fullmatch(name) or begins(_head(os.path.join(directory, name)))
     )
-    return sorted(chosen, key=_age_order)
+    return sorted(chosen, key=age_order)
 
 
 def is_capture(head: bytes) -> bool:
@@ -45,28 +64,46 @@ def is_capture(head: bytes) -> bool:
     return parse_file_header(head) is not None or head.startswith(PCAPNG_MAGIC)
 
 
-def _age_order(name: str) -> tuple[str, int, int, str]:
+def age_order(name: str) -> tuple[str, int, int, str]:
+    """What to sort the names of savefiles by: prefix, then age."""
     match = NUMBERED.fullmatch(name)
     if match is None:
         return name, 0, 0, name
     return match[1], int(match[2]), int(match[3] or 0), name
 
 
-def _begins_as_capture(path: str, *, compressed: bool) -> bool:
+def _head(path: str) -> bytes:
+    """The first bytes of a regular file; b"" if it cannot be read."""
     try:
         # O_NONBLOCK: what has become a pipe is not waited for.
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError:
-        return False  # not named like a savefile either: it is not known to be one
+        return b""  # not named like a savefile either: it is not known to be one
     try:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            return False
-        head = os.pread(fd, _COMPRESSED_HEAD_BYTES if compressed else _HEAD_BYTES, 0)
-    except OSError:
-        return False
+        return _head_of(fd)
     finally:
         os.close(fd)
-    return is_capture(head[:_HEAD_BYTES]) or (compressed and is_capture(_inside(head)))
+
+
+def _head_of(fd: int) -> bytes:
+    try:
+        return os.pread(fd, _HEAD_BYTES, 0) if stat.S_ISREG(os.fstat(fd).st_mode) else b""
+    except OSError:
+        return b""
+
+
+def _begins_as_capture(head: bytes) -> bool:
+    return is_capture(head[:_CAPTURE_HEAD_BYTES])
+
+
+def _begins_as_capture_inside(head: bytes) -> bool:
+    return _begins_as_capture(head) or is_capture(_inside(head))
+
+
+def _may_hold_capture(head: bytes) -> bool:
+    from daemonlogger_py.readers.inputs.decompress import format_of
+
+    return _begins_as_capture(head) or format_of(head) is not None
 
 
 def _inside(head: bytes) -> bytes:
@@ -82,9 +119,9 @@ def _inside(head: bytes) -> bytes:
     try:
         for member in members(kind, lambda _: next(unread, b"")):
             for piece in member.pieces:
-                found += piece[:_HEAD_BYTES]
-                if len(found) >= _HEAD_BYTES:
-                    return found[:_HEAD_BYTES]
+                found += piece[:_CAPTURE_HEAD_BYTES]
+                if len(found) >= _CAPTURE_HEAD_BYTES:
+                    return found[:_CAPTURE_HEAD_BYTES]
     except SourceError:
         pass  # cut off where it was not read on, or not what it began as
     return found

@@ -1,9 +1,10 @@
 """Opens what was asked for, gives up privileges, then gives out one capture after the other.
 
 The order is what matters: `open` opens (all of it, if privileges are given up after that),
-`drop_privileges` gives them up, and only then is the first packet looked at. Before that only heads
-are: what says which files of a directory are savefiles, and from when those of a ring are. How a
-capture is read is the other modules' of this package; reading ahead is `pump`'s.
+`drop_privileges` gives them up, and only then is the first packet looked at, or anything
+decompressed. Before that only heads are looked at: what says which files of a directory may be
+savefiles, and from when those of a ring are. How a capture is read is the other modules' of this
+package; reading ahead is `pump`'s.
 """
 
 import os
@@ -14,7 +15,12 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 
 from daemonlogger_py.errors import FilterError, UsageError
 from daemonlogger_py.readers.inputs.capture import Complaint, Input, failure_of, printable
-from daemonlogger_py.readers.inputs.directory import savefiles_in
+from daemonlogger_py.readers.inputs.directory import (
+    NUMBERED,
+    candidates_in,
+    holds_capture,
+    savefiles_in,
+)
 from daemonlogger_py.readers.inputs.files import STDIN, File, captures
 from daemonlogger_py.readers.inputs.stopping import Stopping
 
@@ -64,6 +70,24 @@ class Selection(NamedTuple):
     chroot: str | None = None
 
 
+class _Candidates(NamedTuple):
+    """Files of a directory, of which some may turn out to be no savefiles."""
+
+    shown: str
+    files: tuple[File, ...]
+    unsure: frozenset[File]
+
+    def decided(self) -> list[File | Complaint]:
+        """Those that are savefiles, once they can be looked into; the others are closed."""
+        found: list[File | Complaint] = []
+        for file in self.files:
+            if file not in self.unsure or (file.fd >= 0 and holds_capture(file.fd)):
+                found.append(file)
+            else:
+                file.close()
+        return found or [_nothing_in(self.shown)]
+
+
 class Inputs:
     """The captures of a `selection`, in order: files, ring, interface, completing files.
 
@@ -75,6 +99,7 @@ class Inputs:
         self._selection = selection
         self._files: list[File | Complaint] = []
         self._completing: list[File | Complaint] = []
+        self._directories: dict[File, _Candidates] = {}  # by their first file
         self._ring: Ring | None = None
         self._ring_files: list[tuple[SavefileName, File]] = []
         self._interface: Input | None = None
@@ -104,9 +129,10 @@ class Inputs:
         check_filter(asked.filter_text)
         if asked.user is not None:
             self._identity = _identity(asked.user)
-        self._files = [file for path in asked.files for file in _expanded(path, completing=False)]
+        expanded = self._candidates if self._gives_up_privileges else _expanded
+        self._files = [file for path in asked.files for file in expanded(path, completing=False)]
         self._completing = [
-            file for path in asked.completing for file in _expanded(path, completing=True)
+            file for path in asked.completing for file in expanded(path, completing=True)
         ]
         if asked.ring is not None:
             self._open_ring(asked.ring)
@@ -143,6 +169,8 @@ class Inputs:
         except PrivilegeError as error:
             # The recorder has other letters for the same options.
             raise PrivilegeError(str(error).replace("-T/--chroot", "-z")) from None
+        self._files = self._decided(self._files)
+        self._completing = self._decided(self._completing)
 
     def __iter__(self) -> Generator[Input | Complaint, None, None]:
         """Open one capture after the other; each is closed when the next is asked for.
@@ -193,6 +221,36 @@ class Inputs:
     @property
     def _gives_up_privileges(self) -> bool:
         return self._selection.user is not None or self._selection.chroot is not None
+
+    def _candidates(self, path: str, *, completing: bool) -> list[File | Complaint]:
+        """As `_expanded`, but for what would have to be decompressed: that is decided later."""
+        if path == STDIN or not os.path.isdir(path):
+            return [File(path, completing=completing)]
+        shown = printable(path)
+        try:
+            names = candidates_in(path)
+        except OSError as error:
+            return [failure_of(shown, error)]
+        if not names:
+            return [_nothing_in(shown)]
+        files = {name: File(os.path.join(path, name), completing=completing) for name in names}
+        unsure = frozenset(file for name, file in files.items() if not NUMBERED.fullmatch(name))
+        self._directories[files[names[0]]] = _Candidates(shown, tuple(files.values()), unsure)
+        return [*files.values()]
+
+    def _decided(self, files: Sequence[File | Complaint]) -> list[File | Complaint]:
+        left: list[File | Complaint] = []
+        passed = 0
+        for at, file in enumerate(files):
+            if at < passed:
+                continue
+            directory = self._directories.get(file) if isinstance(file, File) else None
+            if directory is None:
+                left.append(file)
+            else:
+                left += directory.decided()
+                passed = at + len(directory.files)
+        return left
 
     def _open_ring(self, directory: str) -> None:
         from daemonlogger_py.readers.inputs.ring import Ring
@@ -323,8 +381,12 @@ def _expanded(path: str, *, completing: bool) -> list[File | Complaint]:
     except OSError as error:
         return [failure_of(shown, error)]
     if not names:
-        return [Complaint(f"{shown}: no savefiles in this directory")]
+        return [_nothing_in(shown)]
     return [File(os.path.join(path, name), completing=completing) for name in names]
+
+
+def _nothing_in(shown: str) -> Complaint:
+    return Complaint(f"{shown}: no savefiles in this directory")
 
 
 def _allow_descriptors(count: int) -> None:
