@@ -4,8 +4,11 @@ from typing_extensions import Buffer as ReadableBuffer
 
 from daemonlogger_py.flow.defrag import Fragments
 from daemonlogger_py.flow.sink import Sink
+from daemonlogger_py.flow.tcp import Segments
 
 NEVER_NS: int
+LINGER_NS: int
+LINGER_FLOWS: int
 
 class Counters(NamedTuple):
     packets: int
@@ -26,7 +29,7 @@ class Counters(NamedTuple):
     late_bytes: int
 
 @final
-class Engine:
+class Engine(Segments):
     def __init__(
         self,
         sink: Sink,

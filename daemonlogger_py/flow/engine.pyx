@@ -8,35 +8,16 @@ Rules that tcpflow 1.6.1 has too are its rules; where it is wrong, what is done 
 docs/streams.md.
 """
 cimport cython
-from libc.stdint cimport INT64_MAX, int32_t, int64_t, uint8_t, uint32_t, uint64_t
-from libc.stdlib cimport free, malloc, qsort
-from libc.string cimport memcpy, memset
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from libc.string cimport memcpy
 
 from daemonlogger_py.flow.decode cimport decodable, decode, decode_datagram
 from daemonlogger_py.flow.defrag cimport Defragmenter
-from daemonlogger_py.flow.flow cimport (
-    CLOSED_END,
-    CLOSED_EVICTED,
-    CLOSED_FIN,
-    CLOSED_IDLE,
-    CLOSED_REUSED,
-    CLOSED_RST,
-    CLOSED_SKIPPED,
-    EVENT_FILLED,
-    EVENT_GAP,
-    EVENT_KEEPALIVE,
-    EVENT_RETRANSMISSION,
-    EVENT_VIOLATION,
-    EVENT_ZERO_WINDOW,
-    Flow,
-    Link,
-    Range,
-    Stream,
-)
+from daemonlogger_py.flow.flow cimport CLOSED_REUSED, Flow, Stream
+from daemonlogger_py.flow.lifetimes cimport NEVER, Counts
 from daemonlogger_py.flow.packet cimport (
     NO_IP,
     TCP_ACK,
-    TCP_FIN,
     TCP_RST,
     TCP_SYN,
     TRANSPORT_FRAGMENT,
@@ -44,10 +25,9 @@ from daemonlogger_py.flow.packet cimport (
     TRANSPORT_TCP,
     Packet,
 )
-from daemonlogger_py.flow.ranges cimport begin_at, forget, piece_end, receive
-from daemonlogger_py.flow.sequence cimport distance, offset_of
+from daemonlogger_py.flow.sequence cimport distance
 from daemonlogger_py.flow.sink cimport Sink
-from daemonlogger_py.flow.table cimport Table
+from daemonlogger_py.flow.tcp cimport Segments
 from daemonlogger_py.savefile.records cimport RECORD_HEADER_BYTES, RecordHeader, timestamp_ns
 
 from typing import NamedTuple
@@ -56,13 +36,11 @@ from daemonlogger_py.errors import SourceError
 from daemonlogger_py.flow.oddities import Oddity
 
 NEVER_NS = (1 << 63) - 1
-
-cdef enum:
-    NEVER = 0x7FFFFFFFFFFFFFFF
+LINGER_NS = 240 * 10**9  # two maximum segment lifetimes, RFC 9293, 3.4.2
+LINGER_FLOWS = 10_000
 
 cdef enum:
     PROTOCOL_TCP = 6
-    MOST_RANGES = 131072  # of one stream
     NEARBY_BYTES = 1048576  # how far a SYN may lie from bytes seen before it, to be of their flow
 
 
@@ -87,42 +65,8 @@ class Counters(NamedTuple):
     late_bytes: int  # received again after the stream was closed: not delivered
 
 
-# From its first byte to its last: file systems hold no more than 16 TiB, and jumps cost nothing.
-cdef int64_t MOST_STREAM_BYTES = 1 << 42
-
-
-cdef struct Counts:
-    uint64_t packets
-    uint64_t outside  # of the time span asked for
-    uint64_t not_ip
-    uint64_t tcp_packets  # that belong to a flow, or could
-    uint64_t stream_packets
-    uint64_t unprocessed
-    uint64_t fragments
-    uint64_t streams
-    uint64_t open_streams
-    uint64_t most_open_streams
-    uint64_t evicted_flows
-    uint64_t idle_flows
-    uint64_t split_streams  # closed for having too many gaps, or being too long
-    uint64_t before_syn_bytes
-    uint64_t late_bytes  # received again after the stream was closed
-
-
-cdef struct Entry:  # of the list by which everything is closed at the end
-    uint64_t number
-    Flow *flow
-    int side
-
-
-cdef int by_number(const void *one, const void *other) noexcept nogil:
-    cdef uint64_t a = (<const Entry *>one).number
-    cdef uint64_t b = (<const Entry *>other).number
-    return (a > b) - (a < b)
-
-
 @cython.final
-cdef class Engine:
+cdef class Engine(Segments):
     """Follows flows and tells `sink`.
 
     `tunnels`: decode what is inside GRE and the others. `datagrams`: track the other protocols
@@ -133,31 +77,14 @@ cdef class Engine:
     `until_ns`: packets before the first or not before the second are passed over. `shift_ns` is
     then added to the time of each.
     """
-    cdef Sink sink
-    cdef Table table
     cdef Defragmenter defragmenter
-    cdef Counts counts
     cdef uint64_t oddity_counts[64]
     cdef bint tunnels
     cdef bint datagrams
     cdef bint only_known
-    cdef int64_t skip_bytes
-    cdef uint64_t idle_ns
-    cdef uint64_t linger_ns
-    cdef uint64_t linger_flows
-    cdef uint64_t max_flows
-    cdef uint64_t memory_bytes
-    cdef uint64_t range_bytes  # memory in streams' arrays of ranges
     cdef uint64_t first_ns
     cdef uint64_t until_ns
     cdef int64_t shift_ns
-    cdef uint64_t now_ns  # of capture: the latest time of a packet
-    cdef uint64_t before_ns  # when the stream at hand had its last packet before this one
-    cdef uint64_t sessions
-    cdef Entry *entries  # what is to be closed at the end, and how far that is
-    cdef uint64_t entry_count
-    cdef uint64_t entry_at
-    cdef bint finished
 
     def __init__(
         self,
@@ -175,22 +102,18 @@ cdef class Engine:
         shift_ns=0,
     ):
         self.sink = sink
-        self.table = Table()
         self.defragmenter = Defragmenter()
         self.tunnels = tunnels
         self.datagrams = datagrams
         self.skip_bytes = skip_bytes
         self.idle_ns = idle_ns
-        self.linger_ns = 240 * 1000000000 if purge else NEVER_NS
-        self.linger_flows = 10000 if purge else NEVER_NS
+        self.linger_ns = min(LINGER_NS, idle_ns or LINGER_NS) if purge else NEVER_NS
+        self.linger_flows = LINGER_FLOWS if purge else NEVER_NS
         self.max_flows = max_flows
         self.memory_bytes = memory_bytes
         self.first_ns = first_ns
         self.until_ns = until_ns
         self.shift_ns = shift_ns
-
-    def __dealloc__(self):
-        free(self.entries)
 
     def feed(
         self,
@@ -398,6 +321,8 @@ cdef class Engine:
             return -1
         if packet.flags & TCP_ACK:
             self.learn_end(&flow.streams[1 - side], packet.acknowledgment)
+        if packet.flags & TCP_RST and self.note_reset(flow) != 0:
+            return -1
         if not stream.seen:
             return 0
         self.counts.stream_packets += 1
@@ -410,386 +335,12 @@ cdef class Engine:
             return 0
         return self.follow(flow, side, packet)
 
-    cdef int follow(self, Flow *flow, int side, Packet *packet) noexcept nogil:
-        """Take a packet of a stream that is open."""
-        cdef Stream *stream = &flow.streams[side]
-        cdef int64_t offset
-        cdef uint32_t sequence = packet.sequence
-        if packet.flags & TCP_SYN:
-            sequence += 1
-            if self.take_syn(flow, side, packet, sequence) != 0:
-                return -1
-        elif packet.window == 0 and not packet.flags & (TCP_FIN | TCP_RST):
-            if not stream.zero_window:
-                stream.zero_window = True
-                offset = offset_of(stream, sequence)
-                if self.sink.event(flow, side, EVENT_ZERO_WINDOW, offset, 0, packet) != 0:
-                    return -1
-        else:
-            stream.zero_window = False
-        if packet.payload_bytes:
-            if self.payload(flow, side, packet) != 0:
-                return -1
-        elif not packet.flags & (TCP_SYN | TCP_RST):
-            self.learn_end(stream, sequence)
-        if stream.closed:
-            return 0
-        if packet.flags & TCP_FIN and stream.fin == INT64_MAX:
-            stream.fin = offset_of(stream, sequence) + packet.payload_bytes
-            if stream.end == stream.fin + 1 and received_until(stream) <= stream.fin:
-                stream.end = stream.fin  # the byte more that was acknowledged is the FIN
-            stream.end = max(stream.end, stream.fin)
-        if packet.flags & TCP_RST:
-            return self.close_stream(flow, side, CLOSED_RST)
-        if stream.fin == stream.received_end and stream.range_count == 0:
-            return self.close_stream(flow, side, CLOSED_FIN)
-        return 0
-
-    cdef void learn_end(self, Stream *stream, uint32_t sequence) noexcept nogil:
-        """Bytes up to `sequence` were sent, by the sender's own account or the other side's.
-
-        So a gap is known also where neither what follows it nor the FIN was captured. A single
-        byte more is taken for a FIN that was not. Where a RST stands tells nothing: some are made
-        up on the way.
-        """
-        cdef int32_t ahead
-        if not stream.seen or stream.closed or stream.fin != INT64_MAX:
-            return
-        ahead = distance(stream.sequence + <uint32_t>stream.end, sequence)
-        if 1 < ahead <= self.skip_bytes:
-            stream.end += ahead
-
-    cdef int take_syn(
-        self, Flow *flow, int side, Packet *packet, uint32_t sequence
-    ) noexcept nogil:
-        cdef Stream *stream = &flow.streams[side]
-        cdef uint32_t capacity = stream.range_capacity
-        cdef int64_t begin
-        if not stream.syn:
-            begin = offset_of(stream, sequence)
-            stream.syn = True
-            if begin < stream.received_begin:
-                if not begin_at(stream, begin):
-                    return -1
-                self.range_bytes += (stream.range_capacity - capacity) * sizeof(Range)
-        if packet.payload_bytes:
-            stream.violations += 1
-            return self.sink.event(
-                flow, side, EVENT_VIOLATION, 0, packet.payload_bytes, packet
-            )
-        return 0
-
-    cdef int payload(self, Flow *flow, int side, Packet *packet) noexcept nogil:
-        cdef Stream *stream = &flow.streams[side]
-        cdef uint32_t sequence = packet.sequence + (1 if packet.flags & TCP_SYN else 0)
-        cdef int64_t begin = offset_of(stream, sequence)
-        cdef int64_t end = begin + packet.payload_captured
-        cdef const uint8_t *data = packet.payload
-        cdef int64_t jump = begin - stream.expected
-        cdef bint received = False
-        cdef bint too_early
-        if packet.payload_bytes == 1 and jump == -1:
-            piece_end(stream, begin, begin + 1, &received)
-            if received or (stream.syn and begin < 0):
-                return self.sink.event(flow, side, EVENT_KEEPALIVE, begin, 1, packet)
-        if jump > self.skip_bytes or -jump > self.skip_bytes:
-            if self.begin_again(flow, side, packet, CLOSED_SKIPPED) != 0:
-                return -1
-            begin = jump = 0
-            end = packet.payload_captured
-        elif (
-            stream.range_count >= MOST_RANGES
-            or begin - stream.received_begin >= MOST_STREAM_BYTES
-            or received_until(stream) - begin >= MOST_STREAM_BYTES
-        ):
-            self.counts.split_streams += 1
-            if self.begin_again(flow, side, packet, CLOSED_EVICTED) != 0:
-                return -1
-            begin = jump = 0
-            end = packet.payload_captured
-        # Before the first byte there is.
-        too_early = stream.syn and begin < min(<int64_t>0, stream.received_begin)
-        if jump < 0 and not too_early:
-            stream.out_of_order += 1
-        stream.expected = begin + packet.payload_bytes
-        stream.end = max(stream.end, stream.expected)
-        if too_early:
-            stream.violations += 1
-            self.counts.before_syn_bytes += min(end, <int64_t>0) - begin
-            if self.sink.event(flow, side, EVENT_VIOLATION, begin, -begin, packet) != 0:
-                return -1
-            if end <= 0:
-                return 0
-            data += -begin
-            begin = 0
-        if end > begin:
-            return self.pieces(flow, side, begin, end, data, packet)
-        return 0
-
-    cdef int pieces(
-        self, Flow *flow, int side, int64_t begin, int64_t end, const uint8_t *data,
-        const Packet *packet,
-    ) noexcept nogil:
-        """Tell of [begin, end), piece by piece: what is new, and what was received before."""
-        cdef Stream *stream = &flow.streams[side]
-        cdef int64_t until
-        cdef int64_t highest
-        cdef bint received
-        cdef uint32_t capacity
-        if begin == stream.received_end and stream.range_count == 0:
-            stream.received_end = end
-            return self.sink.data(flow, side, begin, data, <uint32_t>(end - begin), packet)
-        while begin < end:
-            until = piece_end(stream, begin, end, &received)
-            if received:
-                stream.retransmissions += 1
-                if self.sink.event(
-                    flow, side, EVENT_RETRANSMISSION, begin, until - begin, packet
-                ) != 0 or self.sink.repeated(
-                    flow, side, begin, data, <uint32_t>(until - begin), packet
-                ) != 0:
-                    return -1
-            else:
-                highest = received_until(stream)
-                capacity = stream.range_capacity
-                if not receive(stream, begin, until):
-                    return -1
-                self.range_bytes += (stream.range_capacity - capacity) * sizeof(Range)
-                if begin > highest:
-                    if self.sink.event(
-                        flow, side, EVENT_GAP, highest, begin - highest, packet
-                    ) != 0:
-                        return -1
-                elif begin < highest and self.sink.event(
-                    flow, side, EVENT_FILLED, begin, until - begin, packet
-                ) != 0:
-                    return -1
-                if self.sink.data(
-                    flow, side, begin, data, <uint32_t>(until - begin), packet
-                ) != 0:
-                    return -1
-            data += until - begin
-            begin = until
-        return 0
-
-    cdef bint is_new_after_close(self, Stream *stream, const Packet *packet) noexcept nogil:
-        """Whether a segment that follows the stream's close is more than a repetition."""
-        cdef uint32_t sequence = packet.sequence + (1 if packet.flags & TCP_SYN else 0)
-        cdef int64_t begin = offset_of(stream, sequence)
-        cdef bint received = False
-        if packet.payload_bytes == 1 and begin == stream.expected - 1:
-            return False
-        if piece_end(
-            stream, begin, begin + packet.payload_bytes, &received
-        ) == begin + packet.payload_bytes and received:
-            self.counts.late_bytes += packet.payload_bytes
-            stream.retransmissions += 1
-            return False
-        return True
-
-    cdef int open_stream(self, Flow *flow, int side, const Packet *packet) noexcept nogil:
-        cdef Stream *stream = &flow.streams[side]
-        if not flow.streams[1 - side].seen:
-            flow.session = self.sessions
-            self.sessions += 1
-        stream.seen = True
-        stream.number = self.counts.streams
-        stream.first_ns = packet.time_ns
-        stream.fin = INT64_MAX
-        note_link(&stream.link, packet)
-        stream.sequence = packet.sequence
-        if packet.flags & TCP_SYN and packet.transport == TRANSPORT_TCP:
-            stream.sequence += 1
-            stream.syn = True
-            if flow.client_guessed:
-                flow.client_guessed = False
-                flow.client = 1 - side if packet.flags & TCP_ACK else side
-        self.counts.streams += 1
-        self.counts.open_streams += 1
-        self.counts.most_open_streams = max(
-            self.counts.most_open_streams, self.counts.open_streams
-        )
-        return self.sink.opened(flow, side, packet)
-
-    cdef int begin_again(
-        self, Flow *flow, int side, const Packet *packet, int why
-    ) noexcept nogil:
-        """Close a stream and go on with another that begins with this packet's payload."""
-        cdef Stream *stream = &flow.streams[side]
-        # The packet was counted for the stream that it turns out not to be of.
-        stream.packets -= 1
-        stream.length_bytes -= packet.origlen
-        stream.captured_bytes -= packet.caplen
-        stream.last_ns = self.before_ns
-        if self.close_stream(flow, side, why) != 0:
-            return -1
-        self.reset(flow, side)
-        if self.open_stream(flow, side, packet) != 0:
-            return -1
-        stream.syn = False
-        stream.sequence = packet.sequence
-        stream.packets = 1
-        stream.length_bytes = packet.origlen
-        stream.captured_bytes = packet.caplen
-        stream.last_ns = packet.time_ns
-        return 0
-
-    cdef void reset(self, Flow *flow, int side) noexcept nogil:
-        """Make room in a flow for the stream that follows a closed one."""
-        cdef Stream *stream = &flow.streams[side]
-        cdef bint was_ended = flow.ended
-        self.range_bytes -= stream.range_capacity * sizeof(Range)
-        forget(stream)
-        memset(stream, 0, sizeof(Stream))
-        flow.ended = False
-        self.table.touch(flow, was_ended)
-
-    cdef int close_stream(self, Flow *flow, int side, int why) noexcept nogil:
-        cdef Stream *stream = &flow.streams[side]
-        cdef bint was_ended = flow.ended
-        stream.closed = True
-        stream.why = why
-        self.counts.open_streams -= 1
-        if self.sink.closed(flow, side) != 0:
-            return -1
-        if flow.streams[1 - side].closed or (why == CLOSED_END and not flow.streams[1 - side].seen):
-            flow.ended = True
-            self.table.touch(flow, was_ended)
-            if self.table.ended_count > self.linger_flows:
-                self.drop(self.table.oldest_ended)
-        return 0
-
-    cdef void drop(self, Flow *flow) noexcept nogil:
-        cdef int side
-        for side in range(2):
-            self.range_bytes -= flow.streams[side].range_capacity * sizeof(Range)
-        self.table.remove(flow)
-
-    cdef int close_flow(self, Flow *flow, int why) noexcept nogil:
-        cdef int first = flow.streams[1].seen and (
-            not flow.streams[0].seen or flow.streams[1].number < flow.streams[0].number
-        )
-        cdef int turn
-        cdef int side
-        for turn in range(2):
-            side = first ^ turn
-            if flow.streams[side].seen and not flow.streams[side].closed:
-                if self.close_stream(flow, side, why) != 0:
-                    return -1
-        return 0
-
-    cdef int make_room(self) noexcept nogil:
-        """Keep the limits of flows and memory before another flow is added."""
-        while self.table.count >= self.max_flows:
-            if self.evict() != 0:
-                return -1
-        return self.keep_memory()
-
-    cdef int keep_memory(self) noexcept nogil:
-        while self.table.count and (
-            self.table.count * sizeof(Flow) + self.range_bytes >= self.memory_bytes
-        ):
-            if self.evict() != 0:
-                return -1
-        return 0
-
-    cdef int evict(self) noexcept nogil:
-        """Drop the flow that was idle for longest, of those that ended if there are any."""
-        cdef Flow *flow = self.table.oldest_ended
-        if flow == NULL:
-            flow = self.table.oldest
-            self.counts.evicted_flows += is_open(flow)
-            if self.close_flow(flow, CLOSED_EVICTED) != 0:
-                return -1
-        self.drop(flow)
-        return 0
-
-    cdef int expire(self) noexcept nogil:
-        cdef Flow *flow = self.table.oldest_ended
-        while flow != NULL and flow.last_ns + self.linger_ns < self.now_ns:
-            self.drop(flow)
-            flow = self.table.oldest_ended
-        if not self.idle_ns:
-            return 0
-        flow = self.table.oldest
-        while flow != NULL and flow.last_ns + self.idle_ns < self.now_ns:
-            self.counts.idle_flows += is_open(flow)
-            if self.close_flow(flow, CLOSED_IDLE) != 0:
-                return -1
-            self.drop(flow)
-            flow = self.table.oldest
-        return 0
-
-    cdef int close_some(self, uint64_t most) noexcept nogil:
-        cdef Entry *entry
-        cdef uint64_t until
-        if self.entries == NULL and self.list_open() != 0:
-            return -1
-        until = self.entry_at + min(most, self.entry_count - self.entry_at)
-        while self.entry_at < until:
-            entry = &self.entries[self.entry_at]
-            self.entry_at += 1
-            if self.close_stream(entry.flow, entry.side, CLOSED_END) != 0:
-                return -1
-        if self.entry_at == self.entry_count:
-            self.finished = True
-        return self.sink.fed()
-
-    cdef int list_open(self) noexcept nogil:
-        cdef uint64_t count = 0
-        cdef Flow *flow = self.table.oldest
-        cdef int side
-        cdef Entry *entries
-        entries = <Entry *>malloc(max(self.counts.open_streams, 1) * sizeof(Entry))
-        if entries == NULL:
-            return -1
-        while flow != NULL:
-            for side in range(2):
-                if flow.streams[side].seen and not flow.streams[side].closed:
-                    entries[count].number = flow.streams[side].number
-                    entries[count].flow = flow
-                    entries[count].side = side
-                    count += 1
-            flow = flow.newer
-        qsort(entries, count, sizeof(Entry), by_number)
-        # What lingers is dropped last, with the table: entries point to flows that must stay.
-        self.linger_flows = NEVER
-        self.entries = entries
-        self.entry_count = count
-        return 0
-
-
-cdef void note_link(Link *link, const Packet *packet) noexcept nogil:
-    link.vlan_count = packet.vlan_count
-    memcpy(link.vlans, packet.vlans, sizeof(link.vlans))
-    if packet.mac_source != NULL:
-        link.has_macs = True
-        memcpy(link.mac_source, packet.mac_source, 6)
-    if packet.mac_destination != NULL:  # a cooked capture has the source's alone
-        link.has_macs = True
-        memcpy(link.mac_destination, packet.mac_destination, 6)
-
 
 cdef inline uint64_t shifted(uint64_t time_ns, int64_t by_ns) noexcept nogil:
     """Never before 1970."""
     if by_ns < 0 and time_ns < <uint64_t>-by_ns:
         return 0
     return time_ns + by_ns
-
-
-cdef inline int64_t received_until(const Stream *stream) noexcept nogil:
-    """Offset behind the last byte received."""
-    if stream.range_count:
-        return stream.ranges[stream.range_count - 1].end
-    return stream.received_end
-
-
-cdef bint is_open(const Flow *flow) noexcept nogil:
-    cdef int side
-    for side in range(2):
-        if flow.streams[side].seen and not flow.streams[side].closed:
-            return True
-    return False
 
 
 cdef bint begins_another(const Flow *flow, int side, const Packet *packet) noexcept nogil:

@@ -28,6 +28,8 @@ from daemonlogger_py.protocols.http_head import (
     kind_at,
     read_head,
 )
+from daemonlogger_py.protocols.http_plain import field
+from daemonlogger_py.protocols.http_plain import framing as announced
 
 Framing = Literal["none", "length", "chunked", "close", "tunnel"]
 
@@ -81,11 +83,6 @@ class Ending(NamedTuple):
 
     offset: int
     problem: str
-
-
-def field(fields: Fields, name: bytes) -> bytes:
-    """Value of the field (its name in lower case); of several, joined by commas; b"" without."""
-    return b", ".join([value for key, value in fields if key.lower() == name])
 
 
 class Exchange:
@@ -196,8 +193,8 @@ class _Reader:
         data, gaps = self._side.data, self._side.gaps
         while self.ending is None:
             limit = next_gap(gaps, self._position, len(data))
-            if (match := _LINE_ENDS.match(data, self._position, limit)) is not None:
-                self._position = match.end()
+            if self._position < limit and data[self._position] in b"\r\n":
+                self._skip_line_ends(limit)
             if self._position >= len(data):
                 return None
             if self._position >= limit:
@@ -216,12 +213,17 @@ class _Reader:
             return self._message(head, next_request)
         return None
 
+    def _skip_line_ends(self, limit: int) -> None:
+        if (match := _LINE_ENDS.match(self._side.data, self._position, limit)) is not None:
+            self._position = match.end()
+
     def _message(self, head: Head, next_request: Callable[[], Message | None] | None) -> Message:
         self.number += 1
         problems = [self._problem] if self._problem else []
         if head.repaired:
             problems.append(f"its head was repaired: {head.repaired}")
-        framing, length = _announced(head.fields)
+        framing: Framing
+        framing, length = announced(head.fields)
         method, target = head.method, head.target
         request = None
         if self.kind == "request":
@@ -372,23 +374,6 @@ class _Reader:
 
 def _start_is_lost(side: Side) -> bool:
     return not side.from_start or bool(side.gaps and side.gaps[0][0] == 0)
-
-
-def _announced(fields: Fields) -> tuple[Framing, int]:
-    """Framing and Content-Length of a body, if there is one."""
-    codings = b""
-    length = -1
-    for name, value in fields:
-        if len(name) == 14 and name.lower() == b"content-length":
-            length = int(value)
-        elif len(name) == 17 and name.lower() == b"transfer-encoding":
-            codings = value
-    last = codings.rpartition(b",")[2].strip().lower()
-    if last == b"chunked":
-        return "chunked", 0
-    if length >= 0 and last in (b"", b"identity"):
-        return "length", length
-    return "close", 0
 
 
 def _note_lost(gaps: Sequence[Gap], begin: int, end: int, problems: list[str]) -> bool:

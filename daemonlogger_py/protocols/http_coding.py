@@ -11,8 +11,8 @@ from functools import cache
 from importlib import import_module
 from typing import Any, NamedTuple
 
-from daemonlogger_py.protocols.http import field
 from daemonlogger_py.protocols.http_head import Fields
+from daemonlogger_py.protocols.http_plain import field
 
 # A body in more codings than that is not meant to be read.
 MOST_CODINGS = 4

@@ -1,12 +1,12 @@
 """The head of an HTTP/1.x message (RFC 9112): start line and fields, read by llhttp (httptools).
 
 llhttp says what is a head; where it ends is found here, since httptools does not tell how much of
-what it was given it has used. A head is thus given to it whole, up to its blank line.
+what it was given it has used. A head is thus given to it whole, up to its blank line. Heads beyond
+doubt, nearly all, are read by http_plain.pyx.
 """
 
 import re
 from collections.abc import Callable
-from contextlib import suppress
 from mmap import mmap
 from typing import Literal, NamedTuple
 
@@ -16,6 +16,8 @@ from httptools import (
     HttpRequestParser,
     HttpResponseParser,
 )
+
+from daemonlogger_py.protocols.http_plain import plain_head
 
 Bytes = bytes | bytearray | mmap  # what can be searched, and viewed without a copy
 Kind = Literal["request", "response"]
@@ -95,6 +97,9 @@ def read_head(data: Bytes, start: int, end: int, kind: Kind) -> Head:
     number or is repeated with the same value. `Head.repaired` then has the objection. Raises
     HeadError.
     """
+    plain = plain_head(data, start, min(end, start + HEAD_BYTES), kind == "request")
+    if plain is not None:
+        return Head._make(plain)
     line = (_REQUEST_LINE if kind == "request" else _RESPONSE_LINE).match(data, start, end)
     if line is None:
         cut = end - start < HEAD_BYTES and data.find(b"\n", start, end) < 0
@@ -133,8 +138,14 @@ def _fields(head: bytes, kind: Kind) -> Fields:
         lenient_transfer_encoding=True,
         lenient_optional_cr_before_lf=True,
     )
-    with suppress(HttpParserUpgrade):  # the head is complete; the response says what comes of it
+    try:
         parser.feed_data(head)
+    except HttpParserUpgrade:
+        pass  # the head is complete; the response says what comes of it
+    except HttpParserError:
+        # httptools takes llhttp's pause behind a 101 for an error where no field says Upgrade.
+        if not (reading.complete and head[9:12] == b"101"):
+            raise
     if not reading.complete:
         raise HttpParserError("its fields do not end")
     return tuple(reading.fields)

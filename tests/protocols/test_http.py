@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from daemonlogger_py.protocols.http import Exchange, Side, body, field
+from daemonlogger_py.protocols.http import Exchange, Side, body
+from daemonlogger_py.protocols.http_plain import field
 
 
 def messages(*sides):

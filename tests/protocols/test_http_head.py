@@ -30,6 +30,12 @@ def test_status_line_without_a_reason():
     assert head(b"HTTP/1.1 200\r\nA: b\r\n\r\n").status == 200
 
 
+@pytest.mark.parametrize("fields", [b"", b"A:\r\n", b"Upgrade: h2c\r\nA:\r\n"])
+def test_switching_protocols_with_and_without_a_field_that_says_so(fields):
+    found = head(b"HTTP/1.1 101 Switching Protocols\r\nB:\r\n" + fields + b"\r\nwhatever")
+    assert (found.status, found.repaired) == (101, "")
+
+
 def test_line_ends_without_cr():
     assert head(b"HTTP/1.0 200 OK\nA: b\n\nxx").end == 22
 

@@ -64,6 +64,9 @@ class Aftermath:
             if self._report is not None:
                 self._report.append(batch.rows(prefix, self._config.gaps))
             return
+        if self._tcp_alerts is not None:
+            for name in batch.created():
+                self._tcp_alerts.opened(self._prefix + name)
         for closed in batch.facts(prefix, self._config.gaps):
             if self._processor is None:
                 self._take(Finished(closed))
@@ -116,6 +119,8 @@ class Aftermath:
         if finished.closed.name is not None:
             self._announce(finished.closed.name, self._tcp_command, self._tcp_alerts)
         for body in finished.bodies:
+            if self._http_alerts is not None:
+                self._http_alerts.opened(self._prefix + body.filename)
             self._announce(body.filename, self._http_command, self._http_alerts)
         if self._json is not None:
             from daemonlogger_py.readers.streams.lines import line
@@ -129,7 +134,6 @@ class Aftermath:
     def _announce(self, name: str, commands: "Commands | None", alerts: "Alerts | None") -> None:
         path = self._prefix + name
         if alerts is not None:
-            alerts.opened(path)
             alerts.closed(path)
         if commands is not None:
             commands.run(path, lambda: self._stopping.requested)

@@ -9,16 +9,25 @@ cdef enum Task:
     WRITE
     COMPARE
     CLOSE
+    ROWS  # of a .findx file are to be put away
 
 cdef struct Row:  # of a .findx file
     int64_t offset
     uint64_t time_ns
     uint32_t count
 
+cdef struct Run:  # rows that were put away, ascending
+    int64_t at
+    uint32_t count
+    int64_t first  # offset of the first
+
 cdef struct Kept:  # of a stream with data; a line apart, what its writer alone may touch
     OutFile file
     int64_t base  # where in the file offset 0 is: what is in front of it has negative offsets
     uint64_t differing
+    Run *runs
+    uint64_t run_count
+    uint64_t run_capacity
     Flow *identity  # of the flow when it began: what names are made of; NULL once there is a file
 
     int side
@@ -27,8 +36,8 @@ cdef struct Kept:  # of a stream with data; a line apart, what its writer alone 
     uint64_t batch  # in which `operation` is
     uint64_t operation  # the last one of this stream
     Row *rows
-    uint64_t row_count
-    uint64_t row_capacity
+    uint32_t row_count
+    uint32_t row_capacity
 
 cdef struct Piece:
     const uint8_t *data
@@ -44,11 +53,22 @@ cdef struct Operation:
     uint8_t task
     uint8_t writer
     Closed *closed  # CLOSE
+    Row *rows  # ROWS; theirs who executes it, who sets it to NULL
+    uint32_t row_count
+    char *created  # name of the file that was made for it, if that is to be told; malloc'ed
 
 # Make room for `wanted` items; whether memory sufficed.
 cdef bint grown(
     void **array, uint64_t *capacity, uint64_t wanted, size_t item
 ) noexcept nogil
+
+# How many of `count` bytes at `offset` are within the first `max_bytes` of a stream.
+cdef inline uint32_t clipped(int64_t max_bytes, int64_t offset, uint32_t count) noexcept nogil:
+    if offset >= max_bytes:
+        return 0
+    if offset + count > max_bytes:
+        return <uint32_t>(max_bytes - offset)
+    return count
 
 cdef class Batch:
     cdef Operation *operations
@@ -63,6 +83,7 @@ cdef class Batch:
     cdef Closed **closed
     cdef uint64_t closed_count
     cdef uint64_t closed_capacity
+    cdef public bint at_end
 
     # A new last operation, or NULL.
     cdef Operation *operation(self, Kept *kept, int task, int64_t offset) noexcept nogil

@@ -39,12 +39,19 @@ cdef bint grown(void **array, uint64_t *capacity, uint64_t wanted, size_t item) 
 
 @cython.final
 cdef class Batch:
-    """Notes on the bytes of one buffer; `Store.take` makes them."""
+    """Notes on the bytes of one buffer; `Store.take` makes them.
+
+    `at_end`: to be set on the last one before what is open is closed, for writers to note by it how
+    many files are open.
+    """
 
     def __dealloc__(self):
         cdef uint64_t at
         for at in range(self.copy_count):
             free(self.copies[at])
+        for at in range(self.operation_count):
+            free(self.operations[at].rows)
+            free(self.operations[at].created)
         for at in range(self.closed_count):
             free(self.closed[at].gaps)
             free(self.closed[at].name)
@@ -58,6 +65,14 @@ cdef class Batch:
     def operations_left(self):
         """How many operations there are for writers."""
         return self.operation_count
+
+    def created(self):
+        """Names of the files that writers made, in the order of the packets, if they tell them."""
+        return [
+            os.fsdecode(<bytes>self.operations[at].created)
+            for at in range(self.operation_count)
+            if self.operations[at].created != NULL
+        ]
 
     def rows(self, prefix: bytes, bint with_gaps):
         """Rows of the report for what was closed, `prefix` being put before file names."""
@@ -98,6 +113,8 @@ cdef class Batch:
         made.offset = made.end = offset
         made.first = made.last = 0
         made.closed = NULL
+        made.rows = NULL
+        made.created = NULL
         self.operation_count += 1
         return made
 

@@ -18,7 +18,8 @@ from mmap import MADV_DONTNEED, mmap
 
 from daemonlogger_py.errors import StorageError
 from daemonlogger_py.protocols import http_coding
-from daemonlogger_py.protocols.http import Exchange, Message, Side, body, field
+from daemonlogger_py.protocols.http import Exchange, Message, Side, body
+from daemonlogger_py.protocols.http_plain import field
 from daemonlogger_py.readers.streams.extensions import extension
 from daemonlogger_py.readers.streams.facts import Body
 from daemonlogger_py.readers.streams.outdir import OutDir

@@ -16,6 +16,8 @@ cdef class Directories:
     # Open a name relative to the output directory; an fd, or -1 (errno). With O_CREAT in `flags`
     # the directories of the name are made.
     cdef int open_file(self, const char *name, int flags) noexcept nogil
+    # A new file that has no name, below the output directory; an fd, or -1 (errno).
+    cdef int unnamed(self) noexcept nogil
     # The directory that a name is in, and where its last component begins; or -1 (errno).
     cdef int directory_of(self, const char *name, const char **leaf, bint make) noexcept nogil
 

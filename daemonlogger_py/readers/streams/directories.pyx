@@ -8,6 +8,7 @@ are open, are the business of files.pyx.
 import os
 
 from libc.errno cimport EEXIST, EINVAL, ENAMETOOLONG, ENOENT, errno
+from libc.stdio cimport snprintf
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memchr, memcmp, memcpy, strcmp, strrchr
 
@@ -18,13 +19,19 @@ cdef extern from *:
     """
     int failed_with(int error) noexcept nogil
 
+cdef extern from "Python.h":
+    bytes PyUnicode_EncodeFSDefault(object)
+
 cdef extern from "<fcntl.h>" nogil:
     enum:
         O_CLOEXEC
         O_CREAT
         O_DIRECTORY
+        O_EXCL
         O_NOFOLLOW
         O_PATH
+        O_RDWR
+        O_TMPFILE
     int openat(int directory, const char *name, int flags, ...)
 
 cdef extern from "<sys/stat.h>" nogil:
@@ -32,10 +39,12 @@ cdef extern from "<sys/stat.h>" nogil:
 
 cdef extern from "<unistd.h>" nogil:
     int close_fd "close"(int fd)
+    int unlinkat(int directory, const char *name, int flags)
 
 cdef enum:
     MAX_KNOWN = 64
     MAX_COMPONENT_BYTES = 255
+    MOST_TRIED = 1000
 
 
 cdef class Directories:
@@ -62,8 +71,11 @@ cdef class Directories:
 
         With O_CREAT in `flags` the directories of the name are made.
         """
-        cdef bytes encoded = os.fsencode(name)
-        cdef int fd = self.open_file(encoded, flags | O_CLOEXEC)
+        cdef bytes encoded = PyUnicode_EncodeFSDefault(name)
+        cdef int fd
+        if b"\0" in encoded:
+            raise OSError(EINVAL, os.strerror(EINVAL), name)
+        fd = self.open_file(encoded, flags | O_CLOEXEC)
         if fd < 0:
             raise OSError(errno, os.strerror(errno), name)
         return fd
@@ -75,6 +87,25 @@ cdef class Directories:
             self.forget()
             fd = self.open_once(name, flags)
         return fd
+
+    cdef int unnamed(self) noexcept nogil:
+        cdef char name[32]
+        cdef unsigned int number
+        cdef int fd = openat(self.outdir_fd, b".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0o600)
+        if fd >= 0:
+            return fd
+        # Not every file system has these; elsewhere it has a name for a moment.
+        for number in range(MOST_TRIED):
+            snprintf(name, sizeof(name), b".dlctl-%u", number)
+            fd = openat(
+                self.outdir_fd, name, O_CREAT | O_EXCL | O_NOFOLLOW | O_RDWR | O_CLOEXEC, 0o600
+            )
+            if fd >= 0:
+                unlinkat(self.outdir_fd, name, 0)
+                return fd
+            if errno != EEXIST:
+                return -1
+        return -1
 
     cdef int open_once(self, const char *name, int flags) noexcept nogil:
         cdef const char *leaf = NULL

@@ -40,8 +40,6 @@ cdef extern from "<fcntl.h>" nogil:
         O_CREAT
         O_EXCL
         O_NOFOLLOW
-        O_NONBLOCK
-        O_RDONLY
         O_RDWR
 
 cdef extern from "<sys/stat.h>" nogil:
@@ -60,7 +58,6 @@ cdef extern from "<unistd.h>" nogil:
     int unlinkat(int directory, const char *name, int flags)
 
 cdef enum:
-    READ_EXISTING = O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK  # a FIFO does not hold us up
     OPEN_AGAIN = O_RDWR | O_NOFOLLOW | O_CLOEXEC
     OPEN_NEW = O_CREAT | O_EXCL | OPEN_AGAIN
 
@@ -109,7 +106,10 @@ cdef class Files:
         uint64_t first_ns=0,
         vlans=(),
     ):
-        """Create the file of the stream that these are of; a `NewFile`. Raises StorageError."""
+        """Create the file of the stream that these are of; a `NewFile`. Raises StorageError.
+
+        For tests and tools: sinks have flows, and call `create`.
+        """
         cdef Flow flow
         cdef NewFile made = NewFile(self)
         cdef bytes ending = os.fsencode(suffix)
@@ -122,33 +122,6 @@ cdef class Files:
         if self.create(&made.file, &flow, 0, ending) < 0:
             raise self.failure()
         return made
-
-    def create_beside(self, str name, str suffix):
-        """Create `name` + `suffix`, in place of what has that name; an fd to read and write.
-
-        Raises StorageError.
-        """
-        cdef bytes encoded = os.fsencode(name)
-        cdef bytes ending = os.fsencode(suffix)
-        cdef int fd = self.beside(encoded, ending)
-        if fd < 0:
-            raise self.failure()
-        return fd
-
-    def open_existing(self, str name):
-        """Open a file by its name relative to the output directory; an fd to read from.
-
-        Raises StorageError, too where the name is a link or leads through one.
-        """
-        cdef bytes encoded = os.fsencode(name)
-        cdef int fd
-        self.name.used = 0
-        put(&self.name, <const char *>encoded, len(encoded) + 1)
-        fd = self.open_file(encoded, READ_EXISTING)
-        if fd < 0:
-            self.fail()
-            raise self.failure()
-        return fd
 
     cdef int create(
         self, OutFile *file, const Flow *flow, int side, const char *suffix

@@ -1,8 +1,9 @@
 """Worker processes: tasks go to them in batches, results come back as they are ready.
 
-A server process is forked at the start, before there are threads, and forks the workers; it is
-asked for another when one dies. Such a death costs the result of the task that was being done, the
-tasks behind it are given to others. Nothing here waits for a worker unless it is told to.
+A server process is forked at the start, before there are threads. It imports what workers need
+while the parent goes on, and forks them; it is asked for another when one dies. Such a death costs
+the result of the task that was being done, the tasks behind it are given to others. Nothing here
+waits for a worker unless it is told to.
 
 Tasks and results are what JSON takes, tuples becoming lists; a result is no text, which is what an
 exception becomes. A worker that hostile data took over can say wrong things, but nothing else.
@@ -18,7 +19,7 @@ import struct
 import sys
 import warnings
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -30,7 +31,7 @@ _LENGTH = struct.Struct("<I")
 _FORK = b"f"
 _WAIT = b"w"
 _NUMBER = struct.Struct("<q")
-_RECEIVE_BYTES = 1 << 18
+_RECEIVE_BYTES = 1 << 16
 # What a worker has before it: enough to go on while nobody looks, little enough to share fairly.
 _BATCH_TASKS = 32
 _BATCH_WEIGHT = 2 << 20
@@ -44,9 +45,9 @@ class Failure(NamedTuple):
 
 
 class _Worker:
-    def __init__(self, link: socket.socket, pid: int) -> None:
+    def __init__(self, link: socket.socket) -> None:
         self.link = link
-        self.pid = pid
+        self.pid = 0  # until it was told
         self.out = bytearray()
         self.received = bytearray()
         self.tasks: deque[tuple[int, Any, int]] = deque()  # in the order of their results
@@ -55,13 +56,24 @@ class _Worker:
 
 
 class Pool:
-    """Processes that do `make_work()(task)` for tasks; `make_work` is called in each of them."""
+    """Processes that do `make_work()(task)` for tasks; `make_work` is called in each of them.
 
-    def __init__(self, make_work: Callable[[], Work], count: int) -> None:
-        """Start them. Raises StorageError if there cannot be another process."""
+    What it returns may have a method `ahead`, which is given the tasks that are to be done next.
+
+    `prepare` is called once before them, in the process that forks them: to import what they need.
+    """
+
+    def __init__(
+        self, make_work: Callable[[], Work], count: int, prepare: Callable[[], object] = bool
+    ) -> None:
+        """Have them started, and wait for nothing. Raises StorageError without processes for it.
+
+        Where a worker cannot be started, `take` raises that.
+        """
         self._waiting: deque[tuple[int, Any, int]] = deque()
         self._done: list[tuple[int, Any]] = []
         self._workers: list[_Worker] = []
+        self._untold: deque[_Worker] = deque()  # without a process ID, in the order of asking
         self._server_pid = 0
         self._control, theirs = _pair()
         try:
@@ -71,7 +83,7 @@ class Pool:
             theirs.close()
             raise StorageError(f"no worker process can be started: {error.strerror}") from error
         if not self._server_pid:
-            _in_child(_serve, theirs, self._control, make_work)
+            _in_child(_serve, theirs, self._control, make_work, prepare)
         theirs.close()
         try:
             for _ in range(count):
@@ -82,7 +94,8 @@ class Pool:
 
     @property
     def pids(self) -> list[int]:
-        """Process IDs of the workers."""
+        """Process IDs of the workers, once they all have one."""
+        self._learn_pids()
         return [worker.pid for worker in self._workers]
 
     @property
@@ -122,12 +135,15 @@ class Pool:
 
     def close(self) -> None:
         """End all processes, at once if they still have tasks; may be called twice."""
+        with suppress(StorageError):
+            self._learn_pids()
         for worker in self._workers:
-            if worker.tasks:
+            if worker.tasks and worker.pid > 0:
                 with suppress(ProcessLookupError):
                     os.kill(worker.pid, signal.SIGKILL)
             worker.link.close()
         self._workers.clear()
+        self._untold.clear()
         if self._server_pid:
             self._control.close()
             os.waitpid(self._server_pid, 0)
@@ -135,17 +151,28 @@ class Pool:
 
     def _start(self) -> _Worker:
         link, theirs = _pair()
-        with theirs:
-            socket.send_fds(self._control, [_FORK + _NUMBER.pack(0)], [theirs.fileno()])
-        pid = self._answer()
-        if pid < 0:
-            link.close()
-            raise StorageError(f"no worker process can be started: {os.strerror(-pid)}")
         link.settimeout(0)
-        return _Worker(link, pid)
+        worker = _Worker(link)
+        with theirs:
+            self._ask(_FORK, 0, [theirs.fileno()])
+        self._untold.append(worker)
+        return worker
+
+    def _learn_pids(self) -> None:
+        while self._untold:
+            worker = self._untold.popleft()
+            worker.pid = self._answer()
+            if worker.pid < 0:
+                raise StorageError(f"no worker process can be started: {os.strerror(-worker.pid)}")
+
+    def _ask(self, what: bytes, number: int, fds: Sequence[int] = ()) -> None:
+        with suppress(BrokenPipeError, ConnectionResetError):  # its answer will be missing
+            socket.send_fds(self._control, [what + _NUMBER.pack(number)], fds)
 
     def _answer(self) -> int:
-        answer = self._control.recv(_NUMBER.size, socket.MSG_WAITALL)
+        answer = b""
+        with suppress(ConnectionResetError):
+            answer = self._control.recv(_NUMBER.size, socket.MSG_WAITALL)
         if len(answer) < _NUMBER.size:
             raise StorageError("the process that starts workers has ended")
         return int(_NUMBER.unpack(answer)[0])
@@ -200,8 +227,9 @@ class Pool:
 
     def _replace(self, worker: _Worker) -> None:
         worker.link.close()
+        self._learn_pids()
         self._workers.remove(worker)
-        self._control.send(_WAIT + _NUMBER.pack(worker.pid))
+        self._ask(_WAIT, worker.pid)
         why = ended(self._answer())
         if not worker.ready:
             raise StorageError(f"a worker process {why} as it was started")
@@ -260,9 +288,15 @@ def _in_child(run: Callable[..., None], *arguments: Any) -> None:
         os._exit(status)
 
 
-def _serve(control: socket.socket, parents: socket.socket, make_work: Callable[[], Work]) -> None:
+def _serve(
+    control: socket.socket,
+    parents: socket.socket,
+    make_work: Callable[[], Work],
+    prepare: Callable[[], object],
+) -> None:
     """Fork workers, and tell how they ended, until the other end is closed."""
     parents.close()
+    prepare()
     while True:
         request, fds, _, _ = socket.recv_fds(control, 1 + _NUMBER.size, 1)
         if not request:
@@ -293,6 +327,7 @@ def _labour(control: socket.socket, fd: int, make_work: Callable[[], Work]) -> N
     """Do tasks until there is nobody to send results to."""
     control.close()
     work = make_work()
+    ahead = getattr(work, "ahead", None)
     # The parent closes what it has of the connection, read or not, when it needs us no more.
     with (
         socket.socket(fileno=fd) as link,
@@ -301,7 +336,10 @@ def _labour(control: socket.socket, fd: int, make_work: Callable[[], Work]) -> N
     ):
         link.sendall(_LENGTH.pack(0))
         while length := tasks.read(_LENGTH.size):
-            for task in json.loads(tasks.read(*_LENGTH.unpack(length))):
+            batch = json.loads(tasks.read(*_LENGTH.unpack(length)))
+            if ahead is not None:
+                ahead(batch)
+            for task in batch:
                 link.sendall(_message(work, task))
 
 

@@ -58,13 +58,13 @@ class PluginHost:
 
     def __init__(self, plugin: Plugin, outdir_fd: int) -> None:
         self._plugin = plugin
-        self._outdir = OutDir(outdir_fd)
+        self._outdir_fd = outdir_fd
         self._process: _Process | None = None
 
     def call(self, name: str) -> PluginResult:
         """Return what the function makes of the stream of that file."""
         if self._process is None:
-            self._process = _Process(self._plugin, self._outdir)
+            self._process = _Process(self._plugin, self._outdir_fd)
             if problem := self._process.started():
                 self.close()
                 return PluginResult(None, problem)
@@ -83,13 +83,13 @@ class PluginHost:
 class _Process:
     """One process, until something goes wrong with it."""
 
-    def __init__(self, plugin: Plugin, outdir: OutDir | None) -> None:
+    def __init__(self, plugin: Plugin, outdir_fd: int | None) -> None:
         self._timeout_s = plugin.timeout_s
         theirs_in, self._to = os.pipe()
         self._from, theirs_out = os.pipe()
         self._pid = forked.fork()
         if not self._pid:
-            _in_child(plugin, outdir, theirs_in, theirs_out)
+            _in_child(plugin, outdir_fd, theirs_in, theirs_out)
         os.close(theirs_in)
         os.close(theirs_out)
 
@@ -164,7 +164,7 @@ def _result(kind: int, text: str) -> tuple[PluginResult, bool]:
     return PluginResult(text, cut), True
 
 
-def _in_child(plugin: Plugin, outdir: OutDir | None, tasks_fd: int, answers_fd: int) -> None:
+def _in_child(plugin: Plugin, outdir_fd: int | None, tasks_fd: int, answers_fd: int) -> None:
     try:
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         nothing, other_end = os.pipe()  # another root directory may have no /dev/null
@@ -176,8 +176,8 @@ def _in_child(plugin: Plugin, outdir: OutDir | None, tasks_fd: int, answers_fd: 
         sys.stdout = sys.stderr = io.TextIOWrapper(
             standard_error, errors="replace", line_buffering=True, write_through=True
         )
-        _close_all_but({tasks_fd, answers_fd} | (set() if outdir is None else {outdir.fd}))
-        _run(plugin, outdir, tasks_fd, answers_fd)
+        _close_all_but({tasks_fd, answers_fd} | (set() if outdir_fd is None else {outdir_fd}))
+        _run(plugin, outdir_fd, tasks_fd, answers_fd)
     except BaseException as error:
         with suppress(OSError):
             os.write(2, f"-e python: {_said(error)}\n".encode("utf-8", "replace"))
@@ -194,15 +194,17 @@ def _close_all_but(kept: set[int]) -> None:
         begin = max(begin, fd + 1)
 
 
-def _run(plugin: Plugin, outdir: OutDir | None, tasks_fd: int, answers_fd: int) -> None:
+def _run(plugin: Plugin, outdir_fd: int | None, tasks_fd: int, answers_fd: int) -> None:
     try:
         function = _load(plugin)
     except BaseException as error:
         _tell(answers_fd, _FAILED, _said(error))
         os._exit(1)
     _tell(answers_fd, _NOTHING, "")
-    if outdir is None:
+    if outdir_fd is None:
         return
+    outdir = OutDir(outdir_fd)  # which has a descriptor of its own
+    os.close(outdir_fd)
     with open(tasks_fd, "rb") as tasks:
         while length := tasks.read(_NUMBER.size):
             name = os.fsdecode(tasks.read(*_NUMBER.unpack(length)))

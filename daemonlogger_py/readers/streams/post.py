@@ -16,9 +16,9 @@ from functools import partial
 from typing import Any
 
 from daemonlogger_py.config.streams import StreamsConfig
-from daemonlogger_py.readers.streams import forked, plugin
+from daemonlogger_py.readers.streams import forked
 from daemonlogger_py.readers.streams.facts import ClosedStream, Finished
-from daemonlogger_py.readers.streams.post_work import Work, finished, given
+from daemonlogger_py.readers.streams.tasks import finished, given
 
 MOST_HELD = 4096  # streams that wait for their other direction
 MOST_BEHIND = 16_384  # streams submitted since the oldest of those
@@ -68,10 +68,14 @@ class Processor:
         self._pool: forked.Pool | None = None
         if self._wanted:
             if config.plugin is not None:
+                from daemonlogger_py.readers.streams import plugin
+
                 plugin.check(config.plugin)
-            if config.http:
-                _import_http()
-            self._pool = forked.Pool(partial(Work, config, outdir_fd), workers or forked.count())
+            self._pool = forked.Pool(
+                partial(_new_work, config, outdir_fd),
+                workers or forked.count(),
+                partial(_import_work, config),
+            )
 
     @property
     def pids(self) -> list[int]:
@@ -201,16 +205,24 @@ class Processor:
         return ready
 
 
-def _import_http() -> None:
-    """Import the parser: once, before workers are forked."""
-    importlib.import_module("daemonlogger_py.readers.streams.bodies")
+def _import_work(config: StreamsConfig) -> None:
+    """Import what workers need: once, before they are forked."""
+    importlib.import_module("daemonlogger_py.readers.streams.post_work")
+    if config.http:
+        importlib.import_module("daemonlogger_py.readers.streams.bodies")
+
+
+def _new_work(config: StreamsConfig, outdir_fd: int) -> forked.Work:
+    from daemonlogger_py.readers.streams.post_work import Work
+
+    return Work(config, outdir_fd)
 
 
 def preload(config: StreamsConfig) -> None:
     """Import what is imported when needed: for a caller who changes the root directory first."""
+    _import_work(config)
     if config.http:
         from daemonlogger_py.protocols import http_coding
 
-        _import_http()
         for coding in http_coding.EXTENSIONS:
             http_coding.known(coding)

@@ -1,52 +1,38 @@
 """What a worker process does with closed streams: MD5, HTTP bodies, the Python function.
 
-Tasks and results cross processes: they are of plain tuples, lists, texts and numbers.
+Imported in that process alone, as far as nobody changes the root directory before: see `post`.
 """
 
 import hashlib
 import mmap
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from daemonlogger_py.config.streams import StreamsConfig
 from daemonlogger_py.errors import StorageError
-from daemonlogger_py.protocols.gaps import Gap
-from daemonlogger_py.readers.streams.facts import Body, ClosedStream, Finished, PluginResult
+from daemonlogger_py.protocols.gaps import Gap, lost_in
+from daemonlogger_py.readers.streams.digests import md5_each
+from daemonlogger_py.readers.streams.facts import Body, PluginResult
 from daemonlogger_py.readers.streams.outdir import OutDir
 from daemonlogger_py.readers.streams.plugin import PluginHost
+from daemonlogger_py.readers.streams.tasks import Found, Given
 
 # Its parser is an extra: MD5 and Python functions are to be had without it.
 if TYPE_CHECKING:
     from daemonlogger_py.protocols.http import Side
     from daemonlogger_py.readers.streams.bodies import Extractor
 
-# Name, bytes, gaps, beginning seen, orderly end seen; one or the two streams of a connection.
-Given = tuple[str | None, int, Sequence[Gap], bool, bool]
-# MD5, bodies, notes, what the Python function gave, whether a file failed.
-Found = tuple[str, Sequence[Body], Sequence[str], PluginResult | None, bool]
+# Lost bytes are NULs to be hashed and searched like any others, but cost a sender nothing: a few
+# packets can leave gigabytes of them. So many more than what came are taken, and no more.
+MOST_LOST_BYTES = 1 << 20
+MOST_LOST_RATIO = 256
 
 _READ_BYTES = 1 << 16  # larger files are mapped
+_TOGETHER_BYTES = 1 << 20  # up to which streams are digested side by side
 _HASHED_BYTES = 1 << 20  # at once of a mapped file
 _RELIEF_BYTES = 32 << 20  # read of a mapped file before its pages are let go of
-
-
-def given(closed: ClosedStream) -> Given:
-    """Make a stream's part of a task."""
-    return closed.name, closed.stream_bytes, closed.gaps, closed.syn, closed.why == "fin"
-
-
-def finished(closed: ClosedStream, found: Sequence[Any]) -> Finished:
-    """Join a stream and a Found that crossed processes, its tuples being lists now."""
-    md5, bodies, notes, plugin, failed = found
-    return Finished(
-        closed,
-        md5,
-        tuple([Body(at, name, size, tuple(problems)) for at, name, size, problems in bodies]),
-        tuple(notes),
-        None if plugin is None else PluginResult(*plugin),
-        failed,
-    )
 
 
 class Work:
@@ -56,7 +42,30 @@ class Work:
         self._md5 = config.md5
         self._outdir = OutDir(outdir_fd)
         self._extractor = _new_extractor(config, self._outdir)
+        self._ahead: dict[str, tuple[bytes | mmap.mmap, str]] = {}  # contents and MD5 by name
         self._plugin = None if config.plugin is None else PluginHost(config.plugin, outdir_fd)
+
+    def ahead(self, tasks: Sequence[Sequence[Given]]) -> None:
+        """Digest the streams of the next tasks, as far as that is faster for all at once.
+
+        What cannot be read is told by its task.
+        """
+        for data, _ in self._ahead.values():
+            _close(data)
+        self._ahead.clear()
+        if not self._md5:
+            return
+        found: dict[str, bytes | mmap.mmap] = {}
+        for name, size, gaps, *_ in [given for task in tasks for given in task]:
+            if name is None or size > _TOGETHER_BYTES or gaps:
+                continue
+            with suppress(OSError, StorageError):
+                found[name] = self._contents(name)
+        sizes = [len(data) for data in found.values()]
+        # A long one among short ones has the lanes to itself, where hashlib is faster.
+        worth = sum(sizes) > 2 * max(sizes, default=0)
+        digests = md5_each([*found.values()]) if worth else [""] * len(found)
+        self._ahead = dict(zip(found, zip(found.values(), digests, strict=True), strict=True))
 
     def __call__(self, task: Sequence[Given]) -> list[Found]:
         """Process the streams of one connection that were closed; one result a stream."""
@@ -80,8 +89,17 @@ class Work:
         if stream.name is None:
             return
         try:
-            stream.data = data = self._contents(stream.name)
-            if self._md5:
+            if stream.name in self._ahead:
+                stream.data, stream.md5 = self._ahead.pop(stream.name)
+            else:
+                stream.data = self._contents(stream.name)
+            data = stream.data
+            if problem := _too_empty(stream.gaps, len(data)):
+                stream.close()
+                stream.notes = [f"{stream.name}: not processed: {problem}"]
+                stream.failed = True
+                return
+            if self._md5 and not stream.md5:
                 stream.md5 = _md5(data)
         except (OSError, StorageError) as error:
             stream.notes = [f"{stream.name}: cannot be read: {error}"]
@@ -143,8 +161,7 @@ class _Stream:
     def close(self) -> None:
         """Let go of the file."""
         self.side = None
-        if isinstance(self.data, mmap.mmap):
-            self.data.close()
+        _close(self.data)
 
     def found(self) -> Found:
         """Return what a Finished is made of."""
@@ -157,6 +174,20 @@ def _new_extractor(config: StreamsConfig, outdir: OutDir) -> "Extractor | None":
     from daemonlogger_py.readers.streams.bodies import Extractor
 
     return Extractor(outdir, decompress=config.decompress, man_names=config.man_names)
+
+
+def _close(data: bytes | mmap.mmap) -> None:
+    if isinstance(data, mmap.mmap):
+        data.close()
+
+
+def _too_empty(gaps: Sequence[Gap], size: int) -> str:
+    """Why a file with these gaps is not worth the time that its NULs would take, or ""."""
+    lost, _ = lost_in(gaps, 0, size)
+    most = MOST_LOST_BYTES + MOST_LOST_RATIO * (size - lost)
+    if lost <= most:
+        return ""
+    return f"{lost} of its {size} bytes are missing, more than the {most} that are accepted"
 
 
 def _md5(data: bytes | mmap.mmap) -> str:

@@ -7,6 +7,7 @@ processes and threads are started, and only then is the first byte of a packet l
 import importlib
 import os
 from contextlib import ExitStack
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from daemonlogger_py.config.streams import StreamsConfig
@@ -59,6 +60,7 @@ def run(config: StreamsConfig) -> int:
         stopping = stack.enter_context(StopSignals())
         inputs = stack.enter_context(Inputs(_selection(config), stopping))
         inputs.open()
+        _tell_gaps(config, teller)
         outdir_fd = _open_outdir(config, inputs)
         if outdir_fd is not None:
             stack.callback(os.close, outdir_fd)
@@ -132,6 +134,9 @@ class Running:
         ):
             self._feed_all(pump, writing, progress)
             self._open_at_end = self._engine.counters().open_streams
+            last = self._sinks.take()
+            last.at_end = True
+            writing.put(last, None)
             while not self._engine.finish(CLOSED_AT_ONCE):
                 writing.put(self._sinks.take(), None)
                 self._harvest(writing)
@@ -177,6 +182,7 @@ class Running:
     def _counts(self) -> Counts:
         counters = self._engine.counters()
         return Counts(
+            open_fds=self._sinks.open_files,
             max_open_flows=counters.most_open_streams,
             total_flows=counters.streams,
             flow_map_size=self._open_at_end,
@@ -210,17 +216,26 @@ def _selection(config: StreamsConfig) -> Selection:
     )
 
 
+def _tell_gaps(config: StreamsConfig, teller: Teller) -> None:
+    """Say what of the ring was not recorded: a stream may have its gaps from there."""
+    if config.ring is None:
+        return
+    from daemonlogger_py.readers.gaps import ring_lines
+
+    for line in ring_lines(config.ring, config.prefix, config.from_ns, config.to_ns):
+        teller.warn(line)
+
+
 def _require_modules(config: StreamsConfig) -> None:
     """Raise UsageError where a module of the extra `read` is needed and not there."""
     if not config.http:
         return
-    try:
-        importlib.import_module("httptools")
-    except ImportError:
+    # Found, not imported: that is for the processes that parse, beside the reading.
+    if find_spec("httptools") is None:
         raise UsageError(
             "-e http: Python's module httptools is not installed; pip install"
             " 'daemonlogger-py[read]' brings it"
-        ) from None
+        )
 
 
 def _require_descriptors(config: StreamsConfig) -> None:

@@ -54,6 +54,11 @@ class Sinks:
         """Bytes that are missing in them."""
         return 0 if self._store is None else self._store.gap_bytes
 
+    @property
+    def open_files(self) -> int:
+        """Files of streams that were open at the end of the input, once that was written."""
+        return sum(writer.open_files for writer in self.writers)
+
     def reads(self, input_: "Input") -> None:
         """Note that the packets that follow are those of `input_`. Raises StorageError."""
         for sink in (self._flow_pcaps, self._unprocessed):
@@ -148,6 +153,7 @@ class Sinks:
                 last_wins=config.policy == "last",
                 findx=config.findx,
                 gaps=config.gaps,
+                tell_created=config.tcp_alert_fd is not None,
             )
             for number in range(count)
         ]

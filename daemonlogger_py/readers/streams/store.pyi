@@ -15,5 +15,7 @@ class Store(Sink):
         max_bytes: int | None = None,
         last_wins: bool = True,
         findx: bool = False,
+        stream_rows: int = 4096,
+        most_rows: int = 1048576,
     ) -> None: ...
     def take(self) -> Batch: ...

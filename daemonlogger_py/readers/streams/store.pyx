@@ -9,7 +9,7 @@ Bytes that arrive where others were stored are compared with them, and win or lo
 """
 cimport cython
 from libc.stdint cimport INT64_MAX, int64_t, uint8_t, uint32_t, uint64_t
-from libc.stdlib cimport calloc, free, malloc
+from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcpy
 
 from daemonlogger_py.flow.flow cimport Flow, Range, Stream
@@ -19,14 +19,19 @@ from daemonlogger_py.flow.sink cimport Sink
 from daemonlogger_py.readers.streams.batch cimport (
     CLOSE,
     COMPARE,
+    ROWS,
     WRITE,
     Batch,
     Kept,
     Operation,
     Row,
-    grown,
+    clipped,
 )
 from daemonlogger_py.readers.streams.closed cimport Closed
+
+cdef enum:
+    FIRST_ROWS = 4
+    LEAST_ROWS = 16  # that are worth being put away
 
 
 @cython.final
@@ -35,7 +40,8 @@ cdef class Store(Sink):
 
     `writers`: how many there are; `max_bytes`: bytes of a stream that are stored, None for all;
     `last_wins`: bytes that differ from those stored before replace them; `findx`: times are noted
-    for a .findx file.
+    for a .findx file, of which a stream holds up to `stream_rows` in memory, and fewer once all of
+    them together are `most_rows`.
     `gap_streams`, `gap_bytes`: how many of those told of had gaps, and bytes in these.
     """
     cdef Batch batch
@@ -45,6 +51,9 @@ cdef class Store(Sink):
     cdef bint store
     cdef bint last_wins
     cdef bint findx
+    cdef uint32_t stream_rows
+    cdef uint64_t most_rows
+    cdef uint64_t rows_held  # of streams that are open
     cdef readonly uint64_t gap_streams  # streams closed with gaps
     cdef readonly uint64_t gap_bytes  # in them
 
@@ -56,12 +65,16 @@ cdef class Store(Sink):
         max_bytes=None,
         bint last_wins=True,
         bint findx=False,
+        uint32_t stream_rows=4096,
+        uint64_t most_rows=1 << 20,
     ):
         self.store = store
         self.writers = writers
         self.max_bytes = INT64_MAX if max_bytes is None else max_bytes
         self.last_wins = last_wins
         self.findx = findx
+        self.stream_rows = max(stream_rows, 1)
+        self.most_rows = most_rows
         self.batch = Batch()
         self.batch_number = 1
 
@@ -102,7 +115,7 @@ cdef class Store(Sink):
         kept = self.kept_of(flow, side)
         if kept == NULL or (self.findx and not self.note(kept, offset, count, packet)):
             return -1
-        count = self.clipped(offset, count)
+        count = clipped(self.max_bytes, offset, count)
         if kept.batch == self.batch_number:
             last = self.batch.operations + kept.operation
             if last.task == WRITE and last.end == offset:
@@ -119,15 +132,8 @@ cdef class Store(Sink):
         cdef Kept *kept = <Kept *>flow.streams[side].kept
         if kept == NULL or not self.store:
             return 0
-        count = self.clipped(offset, count)
+        count = clipped(self.max_bytes, offset, count)
         return self.begin(kept, COMPARE, offset, data, count, packet) if count else 0
-
-    cdef uint32_t clipped(self, int64_t offset, uint32_t count) noexcept nogil:
-        if offset >= self.max_bytes:
-            return 0
-        if offset + count > self.max_bytes:
-            return <uint32_t>(self.max_bytes - offset)
-        return count
 
     cdef int begin(
         self, Kept *kept, int task, int64_t offset, const uint8_t *data, uint32_t count,
@@ -153,16 +159,34 @@ cdef class Store(Sink):
     cdef bint note(
         self, Kept *kept, int64_t offset, uint32_t count, const Packet *packet
     ) noexcept nogil:
-        cdef Row *row
-        if not grown(
-            <void **>&kept.rows, &kept.row_capacity, kept.row_count + 1, sizeof(Row)
-        ):
-            return False
-        row = kept.rows + kept.row_count
-        row.offset = offset
-        row.time_ns = packet.time_ns
-        row.count = count
+        cdef Row *rows
+        cdef uint32_t capacity
+        if kept.row_count == kept.row_capacity:
+            capacity = max(<uint32_t>FIRST_ROWS, min(kept.row_count * 2, self.stream_rows))
+            rows = <Row *>realloc(kept.rows, capacity * sizeof(Row))
+            if rows == NULL:
+                return False
+            kept.rows = rows
+            kept.row_capacity = capacity
+        kept.rows[kept.row_count] = Row(offset, packet.time_ns, count)
         kept.row_count += 1
+        self.rows_held += 1
+        if kept.row_count >= self.stream_rows or (
+            self.rows_held > self.most_rows and kept.row_count >= LEAST_ROWS
+        ):
+            return self.put_away(kept)
+        return True
+
+    cdef bint put_away(self, Kept *kept) noexcept nogil:
+        """Leave a stream's rows to its writer."""
+        cdef Operation *operation = self.batch.operation(kept, ROWS, 0)
+        if operation == NULL:
+            return False
+        operation.rows = kept.rows
+        operation.row_count = kept.row_count
+        self.rows_held -= kept.row_count
+        kept.rows = NULL
+        kept.row_count = kept.row_capacity = 0
         return True
 
     cdef int closed(self, Flow *flow, int side) noexcept nogil:
@@ -179,6 +203,7 @@ cdef class Store(Sink):
             operation = self.batch.operation(kept, CLOSE, 0)
             if operation == NULL:
                 return -1
+            self.rows_held -= kept.row_count
             operation.closed = closed
             operation.offset = stream.received_begin
         return 0

@@ -5,6 +5,7 @@ from daemonlogger_py.readers.streams.files import Files
 
 @final
 class Writer:
+    open_files: int
     def __init__(
         self,
         files: Files,
@@ -14,5 +15,6 @@ class Writer:
         last_wins: bool = True,
         findx: bool = False,
         gaps: bool = False,
+        tell_created: bool = False,
     ) -> None: ...
     def execute(self, batch: Batch) -> None: ...

@@ -6,23 +6,23 @@ is locked; the order of the batches is the order of the packets.
 cimport cython
 from libc.errno cimport EINVAL, EIO, ENOMEM, ENXIO, errno
 from libc.stdint cimport INT64_MAX, int64_t, uint8_t, uint32_t, uint64_t
-from libc.stdlib cimport free, malloc, qsort
+from libc.stdlib cimport free, malloc
 from libc.string cimport memcmp, memset, strdup
 
 from daemonlogger_py.flow.flow cimport Range
 from daemonlogger_py.readers.streams.batch cimport (
     COMPARE,
+    ROWS,
     WRITE,
     Batch,
     Kept,
     Operation,
-    Row,
     grown,
 )
 from daemonlogger_py.readers.streams.closed cimport Closed
 from daemonlogger_py.readers.streams.files cimport Files
 from daemonlogger_py.readers.streams.gathered cimport iovec, write_pieces
-from daemonlogger_py.readers.streams.text cimport Text, free_text, put_char, put_decimal
+from daemonlogger_py.readers.streams.rows cimport Rows
 
 import os
 
@@ -57,14 +57,18 @@ cdef class Writer:
     """The writer numbered `number`, creating its files by `files`.
 
     `max_bytes`, `last_wins`, `findx`: as of the `Store` whose batches it is given. `gaps`: a .findx
-    file has a row for each gap too, without a time.
+    file has a row for each gap too, without a time. `tell_created`: batches tell of each new file.
+    `open_files`: how many were open behind the batch that said it was the last before the end.
     """
     cdef Files files
+    cdef readonly int open_files
     cdef int number
     cdef int64_t max_bytes
     cdef bint last_wins
     cdef bint findx
-    cdef bint gaps
+    cdef bint tell_created
+    cdef bint at_index  # what is being written is no stream, but its .findx file
+    cdef Rows rows
 
     def __init__(
         self,
@@ -75,13 +79,15 @@ cdef class Writer:
         bint last_wins=True,
         bint findx=False,
         bint gaps=False,
+        bint tell_created=False,
     ):
         self.files = files
         self.number = number
         self.max_bytes = INT64_MAX if max_bytes is None else max_bytes
         self.last_wins = last_wins
         self.findx = findx
-        self.gaps = gaps
+        self.tell_created = tell_created
+        self.rows = Rows(files.directories, max_bytes, gaps)
 
     def execute(self, Batch batch not None):
         """Do what `batch` says of this writer's streams, without the GIL.
@@ -92,10 +98,13 @@ cdef class Writer:
         cdef int outcome
         with nogil:
             outcome = self.execute_all(batch, &at)
+        if batch.at_end:
+            self.open_files = self.files.open_files
         if outcome != 0:
             name = batch.operations[at].kept.file.name
             what = os.fsdecode(<bytes>name) if name != NULL else self.files.named
-            raise StorageError(f"{what}: {os.strerror(outcome)}")
+            suffix = ".findx" if self.at_index else ""
+            raise StorageError(f"{what}{suffix}: {os.strerror(outcome)}")
 
     cdef int execute_all(self, Batch batch, uint64_t *at) noexcept nogil:
         cdef Operation *operation
@@ -107,17 +116,14 @@ cdef class Writer:
                     outcome = self.write(batch, operation)
                 elif operation.task == COMPARE:
                     outcome = self.compare(batch, operation)
+                elif operation.task == ROWS:
+                    outcome = self.rows.put_away(operation)
                 else:
                     outcome = self.complete(operation)
                 if outcome != 0:
                     return outcome
             at[0] += 1
         return 0
-
-    cdef uint32_t clipped(self, int64_t offset, uint32_t count) noexcept nogil:
-        if offset >= self.max_bytes:
-            return 0
-        return <uint32_t>min(<int64_t>count, self.max_bytes - offset)
 
     cdef int opened_file(self, Kept *kept) noexcept nogil:
         """The descriptor of the stream's file, or -1."""
@@ -136,9 +142,12 @@ cdef class Writer:
         cdef uint32_t at = operation.first
         cdef int count
         cdef int outcome
+        cdef bint new = operation.kept.identity != NULL
         cdef int fd = self.opened_file(operation.kept)
         if fd < 0:
             return self.files.failed_errno
+        if new and self.tell_created:
+            operation.created = strdup(operation.kept.file.name)
         if offset + operation.kept.base < 0:
             outcome = make_room(fd, operation.kept, offset)
             if outcome != 0:
@@ -220,73 +229,23 @@ cdef class Writer:
         return outcome
 
     cdef int write_rows(self, Kept *kept, const Closed *closed, int64_t begin) noexcept nogil:
-        cdef Text text
-        cdef Row *row
-        cdef uint64_t at
-        cdef uint32_t gap = 0
-        cdef uint32_t gap_count = closed.gap_count if self.gaps else 0
-        cdef int outcome = 0
-        cdef int fd = self.files.beside(kept.file.name, b".findx")
+        cdef int fd
+        cdef int outcome
+        self.at_index = True
+        fd = self.files.beside(kept.file.name, b".findx")
         if fd < 0:
             return self.files.failed_errno
-        text.data = NULL
-        text.used = text.capacity = 0
-        text.failed = False
-        begin = min(begin, <int64_t>0)
-        qsort(kept.rows, kept.row_count, sizeof(Row), by_offset)
-        for at in range(kept.row_count):
-            row = kept.rows + at
-            while gap < gap_count and closed.gaps[gap].begin < row.offset - begin:
-                put_gap(&text, closed.gaps + gap)
-                gap += 1
-            put_row(
-                &text,
-                row.offset - begin,
-                row.time_ns,
-                self.clipped(row.offset - begin, row.count),
-            )
-        while gap < gap_count:
-            put_gap(&text, closed.gaps + gap)
-            gap += 1
-        if text.failed:
-            outcome = ENOMEM
-        else:
-            outcome = write_all(fd, <const uint8_t *>text.data, text.used, 0)
-        free_text(&text)
+        outcome = self.rows.write(fd, kept, closed, min(begin, <int64_t>0))
         if close_fd(fd) != 0 and outcome == 0:
             outcome = errno
+        self.at_index = outcome != 0
         return outcome
-
-
-cdef int by_offset(const void *one, const void *other) noexcept nogil:
-    cdef int64_t a = (<const Row *>one).offset
-    cdef int64_t b = (<const Row *>other).offset
-    return (a > b) - (a < b)
-
-
-cdef void put_row(Text *text, uint64_t offset, uint64_t time_ns, uint64_t count) noexcept nogil:
-    cdef uint64_t microseconds = time_ns // 1000
-    put_decimal(text, offset, 1)
-    put_char(text, c"|")
-    put_decimal(text, microseconds // 1000000, 1)
-    put_char(text, c".")
-    put_decimal(text, microseconds % 1000000, 6)
-    put_char(text, c"|")
-    put_decimal(text, count, 1)
-    put_char(text, c"\n")
-
-
-cdef void put_gap(Text *text, const Range *gap) noexcept nogil:
-    put_decimal(text, gap.begin, 1)
-    put_char(text, c"|")
-    put_char(text, c"|")
-    put_decimal(text, gap.end - gap.begin, 1)
-    put_char(text, c"\n")
 
 
 cdef void free_kept(Kept *kept) noexcept nogil:
     free(kept.identity)
     free(kept.rows)
+    free(kept.runs)
     free(kept)
 
 

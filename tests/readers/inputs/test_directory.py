@@ -7,7 +7,13 @@ import zipfile
 
 import pytest
 
-from daemonlogger_py.readers.inputs.directory import is_capture, savefiles_in
+from daemonlogger_py.readers.inputs import decompress
+from daemonlogger_py.readers.inputs.directory import (
+    candidates_in,
+    holds_capture,
+    is_capture,
+    savefiles_in,
+)
 
 from ...pcaps.make import classic, pcapng, stamped
 
@@ -58,3 +64,30 @@ def test_leaves_no_descriptor_open(tmp_path) -> None:
     before = os.listdir("/proc/self/fd")
     savefiles_in(str(tmp_path), compressed=True)
     assert os.listdir("/proc/self/fd") == before
+
+
+def test_what_may_be_one_is_told_without_decompressing(tmp_path, monkeypatch) -> None:
+    for name, data in {
+        "a": HEADER,
+        "b.gz": gzip.compress(HEADER),
+        "c.gz": gzip.compress(b"something else"),
+        "d": b"something else",
+        "log.1234": b"",
+    }.items():
+        (tmp_path / name).write_bytes(data)
+    with monkeypatch.context() as patch:
+        patch.setattr(decompress, "members", None)
+        assert candidates_in(str(tmp_path)) == ["a", "b.gz", "c.gz", "log.1234"]
+    found = {}
+    for path in tmp_path.iterdir():
+        with path.open("rb") as file:
+            file.seek(5)
+            found[path.name] = holds_capture(file.fileno())
+            assert file.tell() == 5
+    assert {name for name, holds in found.items() if holds} == {"a", "b.gz"}
+
+
+def test_directory_holds_no_capture(tmp_path) -> None:
+    fd = os.open(tmp_path, os.O_RDONLY)
+    assert not holds_capture(fd)
+    os.close(fd)

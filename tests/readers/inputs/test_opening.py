@@ -256,6 +256,33 @@ def test_files_are_opened_before_privileges_are_given_up(tmp_path) -> None:
 
 
 @as_root
+def test_nothing_is_decompressed_before_privileges_are_given_up(tmp_path) -> None:
+    directory, empty = tmp_path / "d", tmp_path / "e"
+    for made in (directory, empty):
+        made.mkdir(mode=0o700)
+        (made / "other.xz").write_bytes(lzma.compress(b"no capture"))
+    put(directory / "a", 3)
+    (directory / "b.xz").write_bytes(lzma.compress(capture(2)))
+    (directory / "text").write_bytes(b"no capture")
+    put(directory / "z.1234", 1)
+    before = """
+import os
+from daemonlogger_py.readers.inputs import decompress
+def members(*arguments, real=decompress.members):
+    assert os.getuid() == 65534
+    return real(*arguments)
+decompress.members = members
+"""
+    asked = {"files": [str(directory), str(empty), str(directory)], "user": "nobody"}
+    facts = run(before + READ_AS_NOBODY, json.dumps(asked))
+    names = [
+        [f"{directory}/{name}", count] for name, count in (("a", 3), ("b.xz", 2), ("z.1234", 1))
+    ]
+    assert facts["found"] == names * 2
+    assert facts["lines"] == [f"{empty}: no savefiles in this directory"]
+
+
+@as_root
 def test_ring_in_another_root_directory(tmp_path) -> None:
     directory = tmp_path / "ring"
     directory.mkdir(mode=0o700)

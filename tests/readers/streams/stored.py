@@ -31,9 +31,13 @@ class Stored:
         findx: bool = False,
         gaps: bool = False,
         template: str = TEMPLATE,
+        rows: dict[str, int] | None = None,
+        tell_created: bool = False,
         **engine_options: object,
     ) -> None:
-        store = Store(writers=writers, max_bytes=max_bytes, last_wins=last_wins, findx=findx)
+        store = Store(
+            writers=writers, max_bytes=max_bytes, last_wins=last_wins, findx=findx, **(rows or {})
+        )
         self.engine = Engine(store, **engine_options)
         directory_fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
         try:
@@ -45,6 +49,7 @@ class Stored:
                     last_wins=last_wins,
                     findx=findx,
                     gaps=gaps,
+                    tell_created=tell_created,
                 )
                 for number in range(writers)
             ]

@@ -53,7 +53,7 @@ def test_nothing_is_made_for_a_file_that_has_to_be_there(
 
 
 @pytest.mark.parametrize(
-    "name", ["..", "a/..", "../a", "a/../b", ".", "./a", "a//b", "a/", "", "/"]
+    "name", ["..", "a/..", "../a", "a/../b", ".", "./a", "a//b", "a/", "", "/", "a\0b"]
 )
 def test_names_that_are_none_are_refused(
     directories: Directories, tmp_path: Path, name: str

@@ -252,60 +252,6 @@ def test_finishing_a_file_that_was_removed_says_so(make: Maker, tmp_path: Path) 
     assert first.name is None
 
 
-def test_beside_a_file(make: Maker, tmp_path: Path) -> None:
-    files = make("%A/%a")
-    file = new(files)
-    assert file.name is not None
-    fd = files.create_beside(file.name, ".findx")
-    os.write(fd, b"0|")
-    os.close(fd)
-
-    assert names(tmp_path) == [file.name, f"{file.name}.findx"]
-    assert (tmp_path / f"{file.name}.findx").read_bytes() == b"0|"
-
-
-def test_beside_a_file_in_place_of_what_is_there(make: Maker, tmp_path: Path) -> None:
-    files = make()
-    new(files).finish()
-    elsewhere = tmp_path / "elsewhere"
-    elsewhere.write_bytes(b"kept")
-    (tmp_path / f"{NAME}.findx").symlink_to(elsewhere)
-
-    os.close(files.create_beside(NAME, ".findx"))
-
-    assert elsewhere.read_bytes() == b"kept"
-    assert not (tmp_path / f"{NAME}.findx").is_symlink()
-
-
-def test_beside_cannot_replace_a_directory(make: Maker, tmp_path: Path) -> None:
-    (tmp_path / f"{NAME}.findx").mkdir()
-
-    with pytest.raises(StorageError, match="directory"):
-        make().create_beside(NAME, ".findx")
-
-
-def test_open_existing(make: Maker, tmp_path: Path) -> None:
-    files = make("%A/%a")
-    file = new(files)
-    assert file.name is not None
-    os.write(file.fileno(), b"data")
-    fd = files.open_existing(file.name)
-
-    assert os.read(fd, 10) == b"data"
-    with pytest.raises(OSError, match="Bad file"):
-        os.write(fd, b"x")
-    os.close(fd)
-    for name in ("../" + tmp_path.name, "..", "missing", "010.000.000.001/../x"):
-        with pytest.raises(StorageError, match=f"^{name}: (Invalid|No such)"):
-            files.open_existing(name)
-
-
-def test_open_existing_does_not_wait_for_a_fifo(make: Maker, tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "fifo")
-
-    os.close(make().open_existing("fifo"))
-
-
 def test_descriptors_are_given_back(make: Maker) -> None:
     before = len(os.listdir("/proc/self/fd"))
     files = make("%A/%a")

@@ -51,6 +51,48 @@ def test_standard_error_need_not_be_there(monkeypatch):
     Pool(lambda: work, 1).close()
 
 
+def test_worker_that_cannot_be_forked_is_an_error(monkeypatch):
+    fork = forked.fork
+
+    def once(made=[]):  # noqa: B006 -- counts the calls in each process
+        made.append(None)
+        if len(made) > 1:
+            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        return fork()
+
+    monkeypatch.setattr(forked, "fork", once)
+    pool = Pool(lambda: work, 2)
+    with pytest.raises(StorageError, match="no worker process can be started: Resource"):
+        pool.take(60)
+    pool.close()
+
+
+def test_preparation_is_done_once_and_not_here(tmp_path):
+    made = []
+
+    def prepare():
+        made.append(os.getpid())
+        with (tmp_path / "prepared").open("a") as file:
+            file.write("once")
+
+    pool = Pool(lambda: lambda task: [made[0], os.getppid()], 2, prepare)
+    for ticket in range(2):
+        pool.give(ticket, None, 3 << 20)
+    found = results(pool)
+    pool.close()
+    assert made == []
+    assert found[0] == found[1] == [found[0][0]] * 2
+    assert (tmp_path / "prepared").read_text() == "once"
+
+
+def test_preparation_that_fails_is_an_error(capfd):
+    pool = Pool(lambda: work, 2, lambda: 1 / 0)
+    with pytest.raises(StorageError, match="has ended"):
+        pool.take(60)
+    pool.close()
+    assert "ZeroDivisionError" in capfd.readouterr().err
+
+
 def results(pool):
     found = {}
     while pool.busy:
@@ -63,6 +105,25 @@ def test_results_of_all_tasks(pool):
         pool.give(ticket, ("double", ticket), 1)
     assert results(pool) == {ticket: [ticket * 2] for ticket in range(500)}
     assert pool.waiting == 0
+
+
+class Foreseeing:
+    def __init__(self):
+        self.seen = []
+
+    def ahead(self, tasks):
+        self.seen = list(tasks)
+
+    def __call__(self, task):
+        return [task in self.seen]
+
+
+def test_tasks_are_told_ahead():
+    pool = Pool(Foreseeing, 2)
+    for ticket in range(100):
+        pool.give(ticket, ticket, 1)
+    assert results(pool) == {ticket: [True] for ticket in range(100)}
+    pool.close()
 
 
 def test_all_workers_work(pool):

@@ -10,7 +10,7 @@ import pytest
 
 from daemonlogger_py.config.streams import Plugin, StreamsConfig
 from daemonlogger_py.errors import UsageError
-from daemonlogger_py.readers.streams import post
+from daemonlogger_py.readers.streams import post, post_work
 from daemonlogger_py.readers.streams.facts import ClosedStream, Finished
 from daemonlogger_py.readers.streams.post import Processor, preload
 
@@ -133,7 +133,7 @@ def test_a_coding_that_fails_costs_a_mapped_stream_nothing_else(processor, strea
 
 def test_a_stop_does_not_wait_for_ever(processor, stream, monkeypatch):
     monkeypatch.setattr(post, "MOST_WAITING", 1)
-    monkeypatch.setattr(post.Work, "__call__", lambda *_: signal.pause())
+    monkeypatch.setattr(post_work.Work, "__call__", lambda *_: signal.pause())
     stopped = []
     one = processor(workers=1, stopping=lambda: bool(stopped), end_s=0.0)
     held = stream(100, GET, other_open=True)

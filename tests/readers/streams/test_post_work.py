@@ -11,7 +11,8 @@ import pytest
 from daemonlogger_py.config.streams import Plugin, StreamsConfig
 from daemonlogger_py.readers.streams import post_work
 from daemonlogger_py.readers.streams.facts import Body, ClosedStream, PluginResult
-from daemonlogger_py.readers.streams.post_work import Work, finished, given
+from daemonlogger_py.readers.streams.post_work import Work
+from daemonlogger_py.readers.streams.tasks import finished, given
 
 WITHOUT_HTTPTOOLS = """
 import sys
@@ -61,6 +62,38 @@ def test_md5_and_bodies(do):
     assert replied.bodies == (Body(len(RESPONSE) - 4, "b-HTTPBODY-001", 4, ()),)
     assert not replied.failed
     assert replied.notes == ()
+
+
+def test_streams_are_digested_ahead(tmp_path, monkeypatch):
+    fd = os.open(tmp_path, os.O_RDONLY)
+    datas = {"a": bytes(70_000), "b": RESPONSE * 1000, "c": bytes(70_001), "d": b"other"}
+    for name, data in datas.items():
+        (tmp_path / name).write_bytes(data)
+    work = Work(StreamsConfig(md5=True, http=True), fd)
+    tasks = [[(name, 1, (), True, True)] for name in ("a", "b", "c", "gone")]
+    work.ahead([*tasks, [(None, 0, (), True, True)]])
+    with monkeypatch.context() as patch:
+        patch.setattr(post_work, "_md5", None)
+        found = [work(task)[0] for task in tasks]
+    assert [one[0] for one in found] == [
+        *(hashlib.md5(datas[name]).hexdigest() for name in "abc"),
+        "",
+    ]
+    assert [one[4] for one in found] == [False, False, False, True]
+    assert work([("d", 5, (), True, True)])[0][0] == hashlib.md5(b"other").hexdigest()
+    os.close(fd)
+
+
+def test_nothing_of_what_was_read_ahead_is_kept(tmp_path):
+    fd = os.open(tmp_path, os.O_RDONLY)
+    for name in "ab":
+        (tmp_path / name).write_bytes(bytes(70_000))
+    work = Work(StreamsConfig(md5=True), fd)
+    before = len(os.listdir("/proc/self/fd"))
+    work.ahead([[("a", 70_000, (), True, True), ("b", 70_000, (), True, True)]])
+    work.ahead([])
+    assert len(os.listdir("/proc/self/fd")) == before
+    os.close(fd)
 
 
 def test_large_file(do, tmp_path, monkeypatch):
@@ -138,3 +171,48 @@ def test_md5_needs_no_parser_of_http(tmp_path):
 
     assert ran.stderr == ""
     assert ran.stdout.strip() == hashlib.md5(b"abc").hexdigest()
+
+
+@pytest.fixture
+def mostly_lost(tmp_path):
+    """Make a file of which so many bytes are there; its name and what is known of it."""
+
+    def make(there, lost):
+        (tmp_path / "sparse").write_bytes(b"x" * there)
+        os.truncate(tmp_path / "sparse", there + lost)
+        return "sparse", None, {"stream_bytes": there + lost, "gaps": ((there, lost),)}
+
+    return make
+
+
+def test_bytes_that_are_lost_are_nuls_of_the_hash(do, mostly_lost):
+    (found,) = do(mostly_lost(10, post_work.MOST_LOST_BYTES + 2560))
+    data = b"x" * 10 + bytes(post_work.MOST_LOST_BYTES + 2560)
+    assert found.md5 == hashlib.md5(data).hexdigest()
+    assert not found.failed
+
+
+def test_next_to_nothing_but_lost_bytes_costs_no_time(do, mostly_lost, tmp_path):
+    (found,) = do(mostly_lost(1000, 1 << 40))
+    assert found.md5 == ""
+    assert found.failed
+    assert found.bodies == ()
+    assert f"{1 << 40} of its {1000 + (1 << 40)} bytes are missing" in found.notes[0]
+
+
+def test_one_lost_byte_more_than_accepted(do, mostly_lost):
+    (found,) = do(mostly_lost(1, post_work.MOST_LOST_BYTES + post_work.MOST_LOST_RATIO + 1))
+    assert found.failed
+    assert found.md5 == ""
+
+
+def test_bodies_have_holes_where_bytes_are_lost(do, tmp_path):
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % (16 << 20)
+    (tmp_path / "b").write_bytes(head + os.urandom(1 << 20))
+    os.truncate(tmp_path / "b", len(head) + (16 << 20))
+    gaps = ((len(head) + (1 << 20), 15 << 20),)
+    (found,) = do(("b", None, {"stream_bytes": len(head) + (16 << 20), "gaps": gaps}))
+    body = tmp_path / "b-HTTPBODY-001"
+    assert found.bodies[0].filesize == body.stat().st_size == 16 << 20
+    assert body.stat().st_blocks * 512 < 4 << 20
+    assert body.read_bytes() == (tmp_path / "b").read_bytes()[len(head) :]

@@ -17,6 +17,8 @@ import daemonlogger_py
 from daemonlogger_py.config.streams import StreamsConfig
 from daemonlogger_py.errors import UsageError
 from daemonlogger_py.readers.streams.run import run
+from daemonlogger_py.savefile.catalog import Catalog
+from daemonlogger_py.savefile.catalog_rows import Gap
 from tests.flow.segments import ACK, ETHERNET, FIN, SYN, Side, records, timed
 
 CLIENT = Side()
@@ -86,6 +88,13 @@ def test_streams_and_a_report_are_stored_where_it_runs(pcap, tmp_path):
     assert document.findtext("outcome") == "finished"
 
 
+def test_files_that_are_open_at_the_end_are_reported(tmp_path):
+    path = capture(tmp_path / "in.pcap", CONVERSATION[:4])
+    streams("-r", path, cwd=tmp_path)
+
+    assert report(tmp_path / "report.xml").findtext("open_fds_at_end") == "2"
+
+
 def test_everything_at_once(pcap, tmp_path):
     streams("-a", "-o", "out", "-I", "-r", pcap, "tcp", "port", "80", cwd=tmp_path)
     files = stored(tmp_path / "out")
@@ -141,6 +150,23 @@ def test_a_connection_that_spans_the_savefiles_of_a_ring_is_one_stream(tmp_path)
     streams("--ring", ring, "-o", "out", cwd=tmp_path)
 
     assert stored(tmp_path / "out") == {CLIENT_FILE: b"000001002003"}
+
+
+def test_what_a_ring_did_not_record_is_said_before_it_is_read(tmp_path):
+    ring = tmp_path / "ring"
+    ring.mkdir()
+    capture(ring / "dl.1000000000", [CLIENT.syn(), CLIENT.sends(0, b"abc")])
+    with Catalog.create(str(ring / "dl.catalog")) as catalog:
+        second_ns = 10**18 + 10**9
+        catalog.add_gap(Gap(kind="stopped", from_ns=second_ns, to_ns=2 * 10**18, detail="SIGTERM"))
+    line = (
+        b"dlctl streams: [!] not recorded 2001-09-09T01:46:41Z to 2033-05-18T03:33:20Z:"
+        b" stopped (SIGTERM)\n"
+    )
+    assert streams("--ring", ring, "-o", "out", cwd=tmp_path).stderr == line
+    assert streams("--ring", ring, "-o", "out", "-q", cwd=tmp_path).stderr == b""
+    early = ("--ring", ring, "-o", "out", "--to", "2001-09-09T01:46:41Z")
+    assert streams(*early, cwd=tmp_path).stderr == b""
 
 
 def test_gaps_are_told_at_the_end_and_listed_when_asked(tmp_path):

@@ -87,3 +87,54 @@ def test_more_pieces_than_one_write_takes(tmp_path):
     frames = [CLIENT.sends(at, bytes([at % 256])) for at in range(3000)]
 
     assert Stored(tmp_path, frames).files == {NAME: bytes(at % 256 for at in range(3000))}
+
+
+def test_new_files_are_told_where_that_is_asked_for(tmp_path):
+    frames = [CLIENT.syn(), CLIENT.sends(0, b"a"), CLIENT.sends(1, b"b"), CLIENT.fin(2)]
+    for tells in (False, True):
+        directory = tmp_path / str(tells)
+        directory.mkdir()
+        stored = Stored(directory, frames, feeds=4, tell_created=tells)
+        names = [batch.created() for batch in stored.batches]
+        assert names == [[], [*stored.files] if tells else [], [], [], []]
+
+
+def test_an_index_takes_the_place_of_what_is_there_and_follows_no_link(tmp_path):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.write_bytes(b"kept")
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / f"{NAME}.findx").symlink_to(elsewhere)
+    Stored(out, [CLIENT.sends(0, b"a")], findx=True)
+    assert elsewhere.read_bytes() == b"kept"
+    assert not (out / f"{NAME}.findx").is_symlink()
+    assert (out / f"{NAME}.findx").read_bytes().endswith(b"|1\n")
+
+
+def test_an_index_in_a_directory_of_the_stream(tmp_path):
+    stored = Stored(tmp_path, [CLIENT.sends(0, b"a")], findx=True, template="%A/%a")
+    assert [*stored.files] == ["010.000.000.001/40000", "010.000.000.001/40000.findx"]
+
+
+def test_an_index_cannot_replace_a_directory(tmp_path):
+    (tmp_path / f"{NAME}.findx").mkdir()
+    with pytest.raises(StorageError, match=r"findx: .*directory"):
+        Stored(tmp_path, [CLIENT.sends(0, b"a")], findx=True)
+
+
+@pytest.mark.parametrize(("most", "there"), [(2, 2), (10, 3)])
+def test_files_that_are_open_at_the_end_are_counted(tmp_path, most, there):
+    store = Store()
+    engine = Engine(store)
+    frames = [Side(port=port).sends(0, b"x") for port in (1, 2, 3)]
+    data = records(timed(frames))
+    fd = os.open(tmp_path, os.O_RDONLY)
+    writer = Writer(Files(fd, Template(TEMPLATE), most))
+    os.close(fd)
+    engine.feed(data, ETHERNET)
+    batch = store.take()
+    batch.at_end = True
+    writer.execute(batch)
+    engine.finish()
+    writer.execute(store.take())
+    assert writer.open_files == there

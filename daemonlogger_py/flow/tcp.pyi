@@ -1,0 +1,3 @@
+from daemonlogger_py.flow.lifetimes import Lifetimes
+
+class Segments(Lifetimes): ...

@@ -1,0 +1,3 @@
+from mmap import mmap
+
+def md5_each(streams: list[bytes | mmap], widest: int = 2) -> list[str]: ...
