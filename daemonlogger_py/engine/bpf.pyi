@@ -1,3 +1,6 @@
+MAGIC: int
+OTHER_ORDER: str
+
 class Filter:
     text: str
     @property

@@ -3,6 +3,8 @@ from typing import final
 
 from daemonlogger_py.engine.bpf import Filter
 
+PLAIN_LINKTYPES: frozenset[int]
+
 @final
 class Format:
     filter: Filter

@@ -1,4 +1,14 @@
+from struct import Struct
 from typing import final
+
+INSTRUCTION: Struct
+IN_MEMORY: set[int]
+OPERATIONS: dict[int, tuple[int, int, bool]]
+WITH_OPERAND: dict[int, int]
+
+def understand(
+    number: int, count: int, code: int, if_so: int, if_not: int, operand: int
+) -> tuple[int, int, bool, int, int, int]: ...
 
 @final
 class Program:

@@ -4,6 +4,8 @@ from daemonlogger_py.readers.extract.chunk import Chunk
 from daemonlogger_py.readers.extract.format import Format
 from daemonlogger_py.readers.extract.ranges import Ranges, Window
 
+NEVER_NS: int
+
 @final
 class Scan:
     format: Format

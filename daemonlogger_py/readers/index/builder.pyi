@@ -1,6 +1,7 @@
 from daemonlogger_py.readers.index.sidecar import Sidecar
 from daemonlogger_py.savefile.records import FileHeader
 
+FORMAT: int
 LINKTYPE_RESERVED: int
 
 class UnindexableError(Exception): ...

@@ -131,8 +131,12 @@ cdef enum:
     LENGTH_BYTES = 8  # at the end of the last block
     DIGEST_BYTES = 16
 
-for step in range(64):  # RFC 1321, 3.4
-    digest_sines[step] = int(abs(math.sin(step + 1)) * (1 << 32))
+cdef void fill_sines() except *:
+    for step in range(64):  # RFC 1321, 3.4
+        digest_sines[step] = int(abs(math.sin(step + 1)) * (1 << 32))
+
+
+fill_sines()
 
 
 cdef struct Lane:
