@@ -11,6 +11,7 @@ Live rows need root (network namespaces, loop mounts).
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import os
 import shutil
@@ -60,6 +61,9 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--work", type=Path, default=Path("/dev/shm"), help="loads and outputs; about 9 GB"
     )
+    parser.add_argument(
+        "--ring-home", type=Path, help="the ring of the archive rows, 21 GB (default: --work)"
+    )
     parser.add_argument("--render", action="store_true", help="write the report again, only")
     options = parser.parse_args(argv)
     unknown = [name for name in options.rows if name not in ROWS]
@@ -90,13 +94,21 @@ def publish(found: Results, options: argparse.Namespace) -> None:
     results.save(found, options.out / "results.json")
 
 
+def ring_home(parent: Path | None) -> contextlib.AbstractContextManager[Path | None]:
+    """Make a directory for the ring where one was asked for; else it goes with the loads."""
+    if parent is None:
+        return contextlib.nullcontext()
+    lab.sweep_leftovers(parent)
+    return lab.work_directory(parent)
+
+
 def measure_all(options: argparse.Namespace) -> int:
     """Measure the rows asked for; return 1 if one of them could not be measured."""
     status = 0
     tools = all_tools()
     lab.sweep_leftovers(options.work)
-    with lab.work_directory(options.work) as work:
-        session = Session(tools, work, options.rounds, options.quick)
+    with lab.work_directory(options.work) as work, ring_home(options.ring_home) as rings:
+        session = Session(tools, work, options.rounds, options.quick, rings)
         fresh = Results(machine.describe(work), machine.versions(tools), options.command)
         fresh.rounds = options.rounds
         found = earlier(options.out / "results.json", fresh)

@@ -27,6 +27,7 @@ POKE_ETHERTYPE = 0x88B5
 """IEEE's ethertype for local experiments: no load has it."""
 
 _PREFIX = "dlbench"
+_OF_CATALOG = re.compile(r"\.catalog(-\w+)?$")
 _LISTEN_LIMIT_S = 15.0
 _SETTLE_LIMIT_S = 30.0
 _STOP_LIMIT_S = 30.0
@@ -51,6 +52,15 @@ class Sending:
         """Return how long it may take at most, loading included."""
         total = self.packets * self.loops
         return 60 + total / (self.rate or 100_000) * 2
+
+
+@dataclass(frozen=True, slots=True)
+class Driven:
+    """What came of a recorder that was only watched: what it cost, took to begin, and said."""
+
+    cost: Cost
+    began_s: float
+    said: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,12 +146,36 @@ class Lab:
                 self._poke()
             cost = child.wait(_STOP_LIMIT_S, may_fail=True)
             pokes = re.search(r"^pokes (\d+)$", child.printed(), re.MULTILINE)
-        files = [path for path in sorted(out.iterdir()) if path.is_file()]
+        files = [
+            path
+            for path in sorted(out.iterdir())
+            if path.is_file() and not _OF_CATALOG.search(path.name)
+        ]
         if tapped:
             kept = self._received_behind() - before_behind
         else:
             kept = packets_in(files) - (int(pokes[1]) if pokes else 0)
         return Recorded(cost, delivered, kept, sent, per_s)
+
+    def drive(self, argv: Sequence[str], ready: str, sending: Sending | None = None) -> Driven:
+        """Start a recorder, send if told to, stop it by SIGINT; its files are not counted.
+
+        `ready` is what it says once it records. Raises ToolError.
+        """
+        command = self._command(self._recorder, self.recorder_cpu, argv)
+        began = time.monotonic()
+        with started(command, self._work / "recorder") as child:
+            while ready not in child.printed():
+                if time.monotonic() - began > _LISTEN_LIMIT_S or _ticks(child.pid) is None:
+                    raise ToolError(f"does not say {ready!r}: {child.messages()}")
+                time.sleep(0.001)
+            began_s = time.monotonic() - began
+            if sending is not None:
+                self._send(sending)
+            settle(child)
+            child.signal(signal.SIGINT)
+            cost = child.wait(_STOP_LIMIT_S)
+            return Driven(cost, began_s, child.printed())
 
     def transfer(self, argv: Sequence[str], amount_bytes: int, rate: str, judge: Path) -> None:
         """Have iperf3 send to the recorder's side while it taps; see `tap`.

@@ -9,7 +9,7 @@ with a load is left to the rows.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,8 @@ import numpy.typing as npt
 Bytes = npt.NDArray[np.uint8]
 Words = npt.NDArray[np.uint64]
 Index = npt.NDArray[np.int64]
+FlowOf = Callable[[Index, Index], "dict[str, Words]"]
+"""(numbers of packets, protocol of each slot) -> columns named as in FlowTable."""
 
 BLOCK_PACKETS = 5_000
 CHUNK_BYTES = 32 << 20
@@ -73,7 +75,7 @@ def write_load(
     5 to 8 microseconds a packet. Raises ValueError where shares do not add up to 100 or a size is
     not between 60 and 1514 bytes.
     """
-    block = _Block(mix, flows)
+    block = Block(mix, FlowTable(flows))
     with path.open("wb") as file:
         file.write(FILE_HEADER)
         for chunk in block.chunks(packets):
@@ -118,10 +120,27 @@ def _word_sum(data: bytes) -> int:
     return int(np.frombuffer(padded, ">u2").sum(dtype=np.uint64))
 
 
-class _Block:
-    """The template of 5,000 records, and the columns that differ from block to block."""
+def stamp_us(number: Index) -> Index:
+    """Return the time of the packets with these numbers, in microseconds since EPOCH."""
+    jitter = (scramble(number, salt=3) & np.uint64(3)).astype(np.int64)
+    # The step is the interval plus what jitter can add, so that time stamps always increase.
+    return number * (INTERVAL_US + 3) + jitter
 
-    def __init__(self, mix: tuple[tuple[int, int], ...], flows: int) -> None:
+
+class Block:
+    """The template of 5,000 records, and the columns that differ from block to block.
+
+    flow_of tells addresses and ports of packets by their numbers and protocols, stamp their times.
+    """
+
+    def __init__(
+        self,
+        mix: tuple[tuple[int, int], ...],
+        flow_of: FlowOf,
+        stamp: Callable[[Index], Index] = stamp_us,
+        make_record: Callable[[int, int, int], bytes] | None = None,
+    ) -> None:
+        make_record = make_record or blank_record
         if any(not 60 <= caplen <= 1514 for caplen, _ in mix):
             raise ValueError(f"packet sizes must be 60 to 1514 bytes: {mix}")
         self.caplens = _deal(mix, salt=1)
@@ -129,7 +148,7 @@ class _Block:
         self.ends = np.cumsum(self.caplens + RECORD_HEADER)
         self.starts = self.ends - self.caplens - RECORD_HEADER
         records = [
-            _record(slot, int(caplen), int(protocol))
+            make_record(slot, int(caplen), int(protocol))
             for slot, (caplen, protocol) in enumerate(
                 zip(self.caplens, self.protocols, strict=True)
             )
@@ -137,31 +156,32 @@ class _Block:
         self.template: Bytes = np.frombuffer(b"".join(records), np.uint8)
         self.ip_sums = np.array([_word_sum(record[30:50]) for record in records], np.uint64)
         self.payload_sums = np.array([_word_sum(record[50:]) for record in records], np.uint64)
-        self.flow_of = _FlowTable(self.protocols, flows)
+        self.flow_of = flow_of
+        self.stamp = stamp
 
-    def chunks(self, packets: int) -> Iterator[Bytes]:
-        """Yield the records of so many packets, a few blocks at a time."""
+    def chunks(self, packets: int, first: int = 0) -> Iterator[Bytes]:
+        """Yield the records of so many packets from number first on, a few blocks at a time."""
         step = max(1, CHUNK_BYTES // len(self.template))
-        for first in range(0, packets, step * BLOCK_PACKETS):
-            here = min(packets - first, step * BLOCK_PACKETS)
-            blocks = -(-here // BLOCK_PACKETS)
-            whole, rest = divmod(here, BLOCK_PACKETS)
-            size = whole * len(self.template) + (int(self.ends[rest - 1]) if rest else 0)
-            yield self._patched(first, blocks).reshape(-1)[:size]
+        for done in range(0, packets, step * BLOCK_PACKETS):
+            here = min(packets - done, step * BLOCK_PACKETS)
+            yield self._patched(first + done, -(-here // BLOCK_PACKETS))[: self.size_bytes(here)]
+
+    def size_bytes(self, packets: int) -> int:
+        """Return the size of so many records."""
+        whole, rest = divmod(packets, BLOCK_PACKETS)
+        return whole * len(self.template) + (int(self.ends[rest - 1]) if rest else 0)
 
     def _patched(self, first: int, blocks: int) -> Bytes:
         data: Bytes = np.tile(self.template, (blocks, 1))
         number = (first + np.arange(blocks * BLOCK_PACKETS)).reshape(blocks, BLOCK_PACKETS)
-        self._stamp(data, number)
-        tuples = self.flow_of(number)
+        self._time(data, number)
+        tuples = self.flow_of(number, self.protocols)
         addresses = self._address(data, number, tuples)
         self._transport(data, number, tuples, addresses)
-        return data
+        return data.reshape(-1)
 
-    def _stamp(self, data: Bytes, number: Index) -> None:
-        jitter = (scramble(number, salt=3) & np.uint64(3)).astype(np.int64)
-        # The step is the interval plus what jitter can add, so that time stamps always increase.
-        when_us = number * (INTERVAL_US + 3) + jitter
+    def _time(self, data: Bytes, number: Index) -> None:
+        when_us = self.stamp(number)
         _put(data, self.starts, EPOCH + when_us // 1_000_000, 4, little=True)
         _put(data, self.starts + 4, when_us % 1_000_000, 4, little=True)
 
@@ -195,31 +215,34 @@ class _Block:
                 _put(data, at + 52, _fold(sums[:, slots]), 2)
 
 
-class _FlowTable:
+class FlowTable:
     """Which flow a packet belongs to, and that flow's addresses and ports."""
 
-    def __init__(self, protocols: Index, flows: int) -> None:
+    def __init__(self, flows: int) -> None:
         numbers = np.arange(flows)
         mixed = scramble(numbers, salt=4)
         self.source = np.uint64(0x0A000000) + numbers.astype(np.uint64)
         self.destination = np.uint64(0xAC100000) + (mixed & np.uint64(0xFFFFF))
         self.source_port = np.uint64(1024) + (mixed >> np.uint64(20)) % np.uint64(64_000)
         self.destination_port = np.zeros(flows, np.uint64)
-        self.first = np.zeros(BLOCK_PACKETS, np.uint64)
-        self.count = np.ones(BLOCK_PACKETS, np.uint64)
+        self.share: dict[int, tuple[int, int]] = {}
         begin = 0
         for protocol, share in PROTOCOLS:
             mine = max(1, flows * share // 100)
             choice = (mixed[begin : begin + mine] >> np.uint64(40)) % len(SERVER_PORTS[protocol])
             ports = np.array(SERVER_PORTS[protocol], np.uint64)[choice]
             self.destination_port[begin : begin + mine] = ports
-            self.first[protocols == protocol] = begin
-            self.count[protocols == protocol] = mine
+            self.share[protocol] = begin, mine
             begin += mine
 
-    def __call__(self, number: Index) -> dict[str, Words]:
-        """Return addresses and ports of the packets with these numbers."""
-        flow = self.first + scramble(number, salt=5) % self.count
+    def __call__(self, number: Index, protocols: Index) -> dict[str, Words]:
+        """Return addresses and ports of the packets with these numbers and protocols."""
+        first = np.zeros(protocols.shape, np.uint64)
+        count = np.ones(protocols.shape, np.uint64)
+        for protocol, (begin, mine) in self.share.items():
+            first[protocols == protocol] = begin
+            count[protocols == protocol] = mine
+        flow = first + scramble(number, salt=5) % count
         return {
             "source": self.source[flow],
             "destination": self.destination[flow],
@@ -228,7 +251,7 @@ class _FlowTable:
         }
 
 
-def _record(slot: int, caplen: int, protocol: int) -> bytes:
+def blank_record(slot: int, caplen: int, protocol: int) -> bytes:
     """Return one record with every field that differs between blocks still zero."""
     ethernet = bytes.fromhex("0200000000020200000000010800")
     ip = struct.pack(">BBHHHBBHII", 0x45, 0, caplen - 14, 0, 0x4000, 64, protocol, 0, 0, 0)

@@ -88,6 +88,13 @@ class Child:
             raise ToolError(f"exit status {code}: {self._name}: {self.messages()}")
         return self.cost
 
+    def running(self) -> bool:
+        """Say whether it still runs; it is waited for by wait()."""
+        if self.cost is not None:
+            return False
+        ended = os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG)
+        return ended is None
+
     def messages(self) -> str:
         """Return the end of what the child printed, on one line."""
         return " ".join(self._log.read_text(errors="replace").split())[-_STDERR_BYTES:]

@@ -27,6 +27,8 @@ Tap = Callable[[str, str], list[str]]
 """(interface, output interface) -> command line."""
 Streams = Callable[[Path, Path, tuple[str, ...]], list[str]]
 """(savefile, output directory, options of tcpflow's) -> command line."""
+Search = Callable[[Path, Path, Path, str], list[str]]
+"""(ring's directory, file that lists its savefiles, output, filter) -> command line."""
 
 _LOOP = Path(__file__).with_name("pylibpcap_loop.py")
 
@@ -42,6 +44,7 @@ class Tool:
     rolling: Live | None = None
     tap: Tap | None = None
     streams: Streams | None = None
+    search: Search | None = None
     version: tuple[str, ...] = ("--version",)
     needs_poke: bool = False
 
@@ -113,6 +116,15 @@ def _ours(name: str, *extra: str) -> Tool:
             "-r",
             str(file),
         ],
+        search=lambda folder, _, out, words: [
+            *reader,
+            "extract",
+            "--ring",
+            str(folder),
+            "-w",
+            str(out),
+            *words.split(),
+        ],
         version=("-v",),
     )
 
@@ -133,6 +145,14 @@ def _tcpdump(name: str, *extra: str) -> Tool:
         ],
         live=lambda iface, out: [*to, "-i", iface, "-w", str(out / "t")],
         rolling=lambda iface, out: [*to, "-i", iface, "-w", str(out / "t"), "-C", "10"],
+        search=lambda _, listing, out, words: [
+            *to,
+            "-V",
+            str(listing),
+            "-w",
+            str(out),
+            *words.split(),
+        ],
     )
 
 

@@ -125,6 +125,9 @@ How it is measured:
   tool also runs once untimed, and what it made is compared with that truth. A figure of a tool
   that got something wrong says so. Memory is the resident size of the process and its children,
   sampled every 2 ms, or the peak that the kernel keeps of the process, if that is more.
+- Rows of `dlctl extract` search a ring whose index and catalog are there, in the page cache as far
+  as it fits. Every tool first runs once untimed, and its output is compared byte by byte with
+  tcpdump's; timed runs write to /dev/null. tcpdump is given the names of all savefiles (`-V`).
 - Before a run memory is touched and given back, so that a tool does not pay for pages which a
   virtual machine's host has to find first; short runs during which the host took memory away are
   repeated (where the kernel tells)."""

@@ -18,6 +18,7 @@ from bench.load import IMIX, Load, write_load
 from bench.measure import Ballast, Cost, run, undisturbed
 from bench.peers import Tool
 from bench.results import Figure
+from bench.ring_load import Ring, write_ring
 from bench.streams_load import Capture, write_capture
 
 Mix = tuple[tuple[int, int], ...]
@@ -31,8 +32,10 @@ class Session:
     work: Path
     rounds: int
     quick: bool
+    ring_home: Path | None = None
     _loads: dict[tuple[int, Mix], Load] = field(default_factory=dict)
     _captures: dict[int, Capture] = field(default_factory=dict)
+    _rings: dict[int, Ring] = field(default_factory=dict)
 
     def scaled(self, packets: int) -> int:
         """Return packets, or a twentieth of them in a quick run."""
@@ -56,8 +59,22 @@ class Session:
             self._captures[total_bytes] = write_capture(path, total_bytes)
         return self._captures[total_bytes]
 
+    def ring(self, savefiles: int) -> Ring:
+        """Return a ring of so many savefiles of 10 MB; other loads are dropped."""
+        if savefiles not in self._rings:
+            self.drop_loads()
+            folder = (self.ring_home or self.work) / f"ring-{savefiles}"
+            folder.mkdir()
+            # Known before it is there: what a run that is broken off has made goes as well.
+            self._rings[savefiles] = Ring(folder, (), 0, 0, 0, 0, 0)
+            self._rings[savefiles] = write_ring(folder, savefiles)
+        return self._rings[savefiles]
+
     def drop_loads(self) -> None:
         """Delete all loads."""
+        for ring in self._rings.values():
+            shutil.rmtree(ring.folder, ignore_errors=True)
+        self._rings.clear()
         for load in [*self._loads.values(), *self._captures.values()]:
             load.path.unlink(missing_ok=True)
         self._loads.clear()

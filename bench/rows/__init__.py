@@ -6,6 +6,10 @@ from collections.abc import Callable, Iterator
 
 from bench.results import Curve, Row
 from bench.rows import (
+    archive,
+    archive_index,
+    archive_live,
+    archive_many,
     file_size,
     frozen_disk,
     live,
@@ -39,6 +43,12 @@ ROWS: dict[str, tuple[Run, str]] = {
     "streams-all": (streams.run_all, "streams: with MD5 and HTTP bodies, wall"),
     "streams-findx": (streams.run_findx, "streams: with an index of times, wall"),
     "streams-memory": (streams_memory.run, "streams: memory of open flows, and against file size"),
+    "archive-flow": (archive.run_flow, "extract: one flow of a ring, wall; and against its size"),
+    "archive-minute": (archive.run_minute, "extract: one minute of a ring, wall"),
+    "archive-scan": (archive.run_scans, "extract: filters that no index answers, wall"),
+    "archive-index": (archive_index.run_index, "size of the index; making index and catalog"),
+    "archive-many": (archive_many.run_many, "ls, extract, start and roll-over of 100,000 files"),
+    "archive-live": (archive_live.run_live, "live while the ring is read: packets lost"),
     "start": (start.run, "daemonlogger -v, wall"),
     "sweep-packet-size": (packet_size.run, "cost against packet size"),
     "sweep-file-size": (file_size.run, "-R against file size"),

@@ -214,6 +214,15 @@ def test_a_savefile_that_is_gone(ring: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert faults(ring) == {}
 
 
+def test_a_savefile_that_was_put_in_between(ring: Path) -> None:
+    first = min(ring.glob("p.1*"))
+    added = ring / f"p.{int(first.name[2:]) + 1}"
+    added.write_bytes(first.read_bytes())
+    noted = {one.path: one.note for one in verdicts(of_ring(ring)) if isinstance(one, Verdict)}
+    assert noted.pop(str(added)) == "not in the catalog"
+    assert set(noted.values()) == {None}
+
+
 def test_a_pruned_savefile_is_not_missed(ring: Path) -> None:
     gone = savefiles(ring)[0]
     gone.unlink()
