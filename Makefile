@@ -17,6 +17,8 @@ VENV ?= .venv
 # More words for the command of `make run`, as typed: make run ARGS="-i lo -c 100"
 ARGS ?=
 FUZZ_SECONDS ?= 600
+# The versions that `make pythons` tries; by default all that are here: make pythons PYTHONS=3.13
+PYTHONS ?= $(shell .ci/pythons)
 
 # mkfs, fsfreeze and netsniff-ng live where a user's PATH, and that of `su`, does not look.
 export PATH := $(PATH):/usr/sbin:/sbin
@@ -77,7 +79,7 @@ lab: $(TEST) | root test-packages ## real packets in network namespaces; needs r
 
 pythons: $(TEST) ## the unit tests on each other supported Python found here
 	@tested=$$($(VENV)/bin/python -c 'import sys; print("%d.%d" % sys.version_info[:2])'); \
-		for version in $$(.ci/pythons); do \
+		for version in $(PYTHONS); do \
 			[ $$version = $$tested ] || others+=" unit-$$version"; \
 		done; \
 		[ -z "$${others:-}" ] || $(MAKE) --no-print-directory --keep-going $$others

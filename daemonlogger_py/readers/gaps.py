@@ -71,7 +71,7 @@ def unfinished(catalog: Catalog, to_ns: int | None) -> list[Gap]:
 def _line(directory: "Directory | None", gap: Gap) -> str:
     what, why = MEANING.get(gap.kind, ("not recorded", gap.kind))
     if gap.packets is not None:
-        why = f"{counted(gap.packets, 'packet')} {why}"
+        why = f"{counted(gap.packets, 'packet')} {why}".rstrip()
     detail = gap.detail if gap.detail.isprintable() else repr(gap.detail)
     reason = f"{why} ({detail})" if why and detail else why or detail or "no reason is known"
     where = (

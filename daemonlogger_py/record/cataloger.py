@@ -201,6 +201,8 @@ class Cataloger:
         now_ns = time.time_ns()
         for at in range(0, len(gone), REMOVED_AT_ONCE):
             with catalog.transaction():
+                for hole in found.holes if at == 0 else ():
+                    self._ledger.removed(catalog, hole)
                 for name in gone[at : at + REMOVED_AT_ONCE]:
                     catalog.remove(name, now_ns)
         self._surveyor.old([name for name in found.unknown if name.name != self._current])

@@ -19,11 +19,42 @@ from daemonlogger_py.savefile.survey import survey
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
+class Hole(NamedTuple):
+    """Savefiles in a row that are gone while there is an older one."""
+
+    first: str
+    last: str
+    savefiles: int
+    packets: int
+    from_ns: int
+    to_ns: int
+
+    @classmethod
+    def of(cls, entry: Entry) -> "Hole | None":
+        """That of one savefile; None: it had no packets."""
+        if entry.first_ns is None or entry.last_ns is None:
+            return None
+        name = entry.name
+        return cls(name, name, 1, entry.packets, entry.first_ns, entry.last_ns)
+
+    def and_then(self, other: "Hole") -> "Hole":
+        """Both as one."""
+        return Hole(
+            self.first,
+            other.last,
+            self.savefiles + other.savefiles,
+            self.packets + other.packets,
+            min(self.from_ns, other.from_ns),
+            max(self.to_ns, other.to_ns),
+        )
+
+
 class Census(NamedTuple):
     """What there is to do for the catalog to be right."""
 
     unknown: list[SavefileName]  # to be surveyed, oldest first
     gone: list[str]  # entries without a savefile
+    holes: list[Hole]  # those of them that pruning, which begins with the oldest, does not explain
     open: list[Entry]  # of savefiles that were being written when they were entered
     archived: list[str]  # oldest first
 
@@ -32,6 +63,8 @@ def take(catalog: Catalog, dir_fd: int, naming: Naming) -> Census:
     """Compare the directory open as `dir_fd` with its catalog. Raises CatalogError and OSError."""
     there = {name.name: (name, facts) for name, facts in _savefiles(dir_fd, naming)}
     gone: list[str] = []
+    holes: list[Hole] = []
+    older = joined = False
     being_written: list[Entry] = []
     archived: list[str] = []
     for entry in catalog.entries():
@@ -41,12 +74,19 @@ def take(catalog: Catalog, dir_fd: int, naming: Naming) -> Census:
         found = there.get(entry.name)
         if found is None:
             gone.append(entry.name)
+            hole = Hole.of(entry) if older else None
+            if hole is not None and joined:
+                holes[-1] = holes[-1].and_then(hole)
+            elif hole is not None:
+                holes.append(hole)
+                joined = True
             continue
+        older, joined = True, False
         if entry.state == OPEN:
             being_written.append(entry)
         elif found[1] == (entry.size_bytes, entry.modified_ns) and entry.sha256 is not None:
             del there[entry.name]
-    return Census(sorted(name for name, _ in there.values()), gone, being_written, archived)
+    return Census(sorted(name for name, _ in there.values()), gone, holes, being_written, archived)
 
 
 def _savefiles(dir_fd: int, naming: Naming) -> Iterator[tuple[SavefileName, tuple[int, int]]]:

@@ -10,6 +10,7 @@ nobody could write that beginning, because the machine lost its power, the next 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from daemonlogger_py.record.census import Hole
 from daemonlogger_py.savefile.catalog import Catalog
 from daemonlogger_py.savefile.catalog_rows import Gap, Run
 
@@ -95,6 +96,22 @@ class Ledger:
                 savefile=savefile,
                 run=self.run,
                 detail=note.get("detail", ""),
+            )
+        )
+
+    def removed(self, catalog: Catalog, hole: Hole) -> None:
+        """Write that savefiles are not there any more, for a reason that nobody noted."""
+        which, them = f"{hole.first} is", "it"
+        if hole.savefiles > 1:
+            which, them = f"{hole.first} to {hole.last} are", "them"
+        catalog.add_gap(
+            Gap(
+                kind="unknown",
+                from_ns=hole.from_ns,
+                to_ns=hole.to_ns,
+                packets=hole.packets,
+                run=self.run,
+                detail=f"{which} gone, and no recorder said that it pruned {them}",
             )
         )
 

@@ -34,7 +34,7 @@ class Pins:
 
         The rule is `savefile.pinned`'s.
         """
-        at = bisect_right(self._ends, earliest_ns(savefile.epoch))
+        at = bisect_right(self._ends, earliest_ns(savefile.epoch, savefile.modified_ns))
         return at < len(self.spans) and holds(*self.spans[at], savefile.epoch, savefile.modified_ns)
 
 

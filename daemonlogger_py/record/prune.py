@@ -22,7 +22,6 @@ from dataclasses import dataclass
 from stat import S_ISREG
 
 from daemonlogger_py.record.archive import Archiver, Outcome
-from daemonlogger_py.record.lease import has_writer
 from daemonlogger_py.record.messages import Tell
 from daemonlogger_py.record.retention import (
     VOLUME_FULL,
@@ -34,7 +33,7 @@ from daemonlogger_py.record.retention import (
     plan_space,
 )
 from daemonlogger_py.record.ring import Ring, Savefile
-from daemonlogger_py.savefile.leases import is_held
+from daemonlogger_py.savefile.leases import has_writer, is_held
 
 # So long a savefile that was being read is taken to be read still.
 LEASE_S = 5.0

@@ -10,8 +10,8 @@ import threading
 import time
 from stat import S_ISREG
 
-from daemonlogger_py.record.lease import has_writer
 from daemonlogger_py.record.messages import Tell
+from daemonlogger_py.savefile.leases import has_writer
 from daemonlogger_py.savefile.names import Naming, SavefileName
 from daemonlogger_py.savefile.records import Walk, walk
 

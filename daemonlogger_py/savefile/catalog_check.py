@@ -12,7 +12,7 @@ from typing import NamedTuple
 from daemonlogger_py.errors import CatalogError
 from daemonlogger_py.savefile import catalog_pages
 from daemonlogger_py.savefile.catalog import Catalog
-from daemonlogger_py.savefile.catalog_rows import GENESIS, Link, chain_of
+from daemonlogger_py.savefile.catalog_rows import GENESIS, SEALED, Link, chain_of
 from daemonlogger_py.savefile.catalog_schema import APPLICATION_ID, TABLES, VERSION, printable
 
 _MOST_FAULTS = 100
@@ -23,7 +23,7 @@ _LOOKS, _BETWEEN_S = 2, 0.05
 def faults(catalog: Catalog) -> Iterator[str]:
     """All faults of the catalog, each with its path; never raises for what is in it."""
     shown = printable(catalog.path)
-    for look in (_structure, _rows, _chain):
+    for look in (_structure, _rows, _chain, _altered):
         try:
             with catalog.snapshot():
                 found = list(look(catalog))
@@ -79,6 +79,14 @@ def _chain(catalog: Catalog) -> Iterator[str]:
             yield f"chain: link {after.position} ({after.name}) does not continue {before.name}"
     if joints and joints[0].link.position == 1 and joints[0].link.previous_chain != GENESIS:
         yield f"chain: the first link ({joints[0].link.name}) does not begin it"
+
+
+def _altered(catalog: Catalog) -> Iterator[str]:
+    """Savefiles that a recorder found changed, and linked again as they were then."""
+    sealed = {one.name: one.sha256 for one in catalog.entries() if one.state == SEALED}
+    for link in catalog.links():
+        if sealed.get(link.name, link.sha256) != link.sha256:
+            yield f"{link.name} was altered after it was sealed as link {link.position}"
 
 
 def _joints(catalog: Catalog) -> Iterator[_Joint]:

@@ -124,10 +124,11 @@ def create(path: str) -> None:
             connection.close()
         os.link(new, path)
         discard(new)
-    except sqlite3.Error as error:
-        raise CatalogError(f"{printable(path)}: cannot be made: {error}") from None
-    except OSError as error:
-        raise CatalogError(f"{printable(path)}: cannot be made: {error.strerror}") from None
+    except (sqlite3.Error, OSError) as error:
+        with suppress(OSError):
+            discard(new)
+        why = error.strerror if isinstance(error, OSError) else error
+        raise CatalogError(f"{printable(path)}: cannot be made: {why}") from None
 
 
 def connect(path: str, *, write: bool) -> "sqlite3.Connection":

@@ -10,9 +10,14 @@ EARLY_NS = _NS
 opened: a roll-over just after a full second has some of the second before."""
 
 
-def earliest_ns(epoch: int) -> int:
-    """When the first packet of a savefile named after the second `epoch` may have been stamped."""
-    return epoch * _NS - EARLY_NS
+def earliest_ns(epoch: int, modified_ns: int) -> int:
+    """When the first packet of a savefile named after the second `epoch` may have been stamped.
+
+    One that was written before that second was recorded after the clock had been set back: names go
+    on from the newest one then, and say nothing of its packets.
+    """
+    named_ns = epoch * _NS - EARLY_NS
+    return named_ns if modified_ns >= named_ns else 0
 
 
 def holds(from_ns: int, to_ns: int, epoch: int, modified_ns: int) -> bool:
@@ -20,4 +25,4 @@ def holds(from_ns: int, to_ns: int, epoch: int, modified_ns: int) -> bool:
 
     `epoch` is the second in its name, at which it was opened; it was written last at `modified_ns`.
     """
-    return earliest_ns(epoch) < to_ns and from_ns <= max(modified_ns, epoch * _NS)
+    return earliest_ns(epoch, modified_ns) < to_ns and from_ns <= max(modified_ns, epoch * _NS)

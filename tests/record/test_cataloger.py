@@ -229,6 +229,22 @@ def test_what_an_earlier_recorder_left_is_taken_in(ring: RingDirectory) -> None:
     assert crashed.to_ns is not None
 
 
+def test_what_somebody_removed_is_a_gap(ring: RingDirectory) -> None:
+    names = [ring.leave(epoch) for epoch in (1000, 1100, 1200)]
+    with ring.catalog() as catalog:
+        for name in names:
+            catalog.seal(census.surveyed(ring.fd, name))
+    (ring.path / names[1].name).unlink()
+    recording = Recording(ring)
+    recording.until(lambda catalog: catalog.entry(names[1].name) is None)
+    recording.ends()
+
+    (gap,) = [gap for gap in gaps(ring) if gap.kind == "unknown"]
+    assert (gap.from_ns, gap.to_ns) == (1100 * SECOND_NS, 1102 * SECOND_NS)
+    assert gap.packets == 3
+    assert gap.detail == "t.1100 is gone, and no recorder said that it pruned it"
+
+
 def test_pins_are_told_as_they_change(ring: RingDirectory) -> None:
     recording = Recording(ring)
     assert recording.listens() == [{"pins": [], "first": True, "more": False}]

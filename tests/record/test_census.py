@@ -70,6 +70,22 @@ def test_a_census_finds_what_is_unknown_altered_and_gone(ring: RingDirectory) ->
     assert found.archived == ["t.900"]
 
 
+def test_what_pruning_does_not_explain_is_a_hole(ring: RingDirectory) -> None:
+    names = [ring.leave(epoch) for epoch in range(1000, 1800, 100)]
+    with ring.catalog() as catalog:
+        for name in names:
+            catalog.seal(census.surveyed(ring.fd, name))
+        for number in (0, 1, 3, 4, 6):
+            (ring.path / names[number].name).unlink()
+        found = census.take(catalog, ring.fd, NAMING)
+
+    assert found.gone == [names[number].name for number in (0, 1, 3, 4, 6)]
+    assert found.holes == [
+        census.Hole("t.1300", "t.1400", 2, 6, 1300 * SECOND_NS, 1402 * SECOND_NS),
+        census.Hole("t.1600", "t.1600", 1, 3, 1600 * SECOND_NS, 1602 * SECOND_NS),
+    ]
+
+
 def test_an_entry_that_was_never_hashed_is_surveyed(ring: RingDirectory) -> None:
     name = ring.leave(1000)
     with ring.catalog() as catalog:

@@ -38,7 +38,14 @@ def test_as_each_pin_for_itself(found: list[tuple[int, int]], epoch: int, modifi
 
 @pytest.mark.parametrize(
     ("epoch", "modified_s", "kept"),
-    [(90, 95, False), (90, 100, True), (105, 106, True), (109, 120, True), (112, 120, False)],
+    [
+        (90, 95, False),
+        (90, 100, True),
+        (105, 106, True),
+        (109, 120, True),
+        (112, 120, False),
+        (900, 107, True),
+    ],
 )
 def test_what_overlaps_is_kept(epoch: int, modified_s: float, kept: bool) -> None:
     assert Pins([(100 * SECOND_NS, 110 * SECOND_NS)]).cover(savefile(epoch, modified_s)) is kept

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from daemonlogger_py.savefile.catalog import Catalog
-from daemonlogger_py.savefile.catalog_rows import SEALED, Entry
+from daemonlogger_py.savefile.catalog_rows import RECOVERED, SEALED, Entry
 
 NAMES = [f"p.{number}" for number in range(1, 7)]
 
@@ -60,6 +60,16 @@ def test_two_of_one_position(catalog: Catalog) -> None:
 def test_a_first_link_that_continues_something(catalog: Catalog) -> None:
     rewritten(catalog, "p.1", previous_chain=bytes([1] * 32))
     assert any("the first link (p.1) does not begin it" in fault for fault in catalog.check())
+
+
+def test_what_was_sealed_again_with_other_content(catalog: Catalog) -> None:
+    known = catalog.entry("p.3")
+    assert known is not None
+    catalog.seal(known._replace(sha256=bytes([9] * 32)))
+    (fault,) = catalog.check()
+    assert fault == f"{catalog.path}: p.3 was altered after it was sealed as link 3"
+    catalog.seal(known._replace(state=RECOVERED, sha256=bytes([10] * 32)))
+    assert list(catalog.check()) == []
 
 
 def test_a_broken_index_is_found(catalog: Catalog) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from daemonlogger_py.errors import CatalogError
 from daemonlogger_py.savefile import catalog_schema
 from daemonlogger_py.savefile.catalog_schema import TABLES, Table
 
@@ -68,3 +69,15 @@ def test_a_path_is_a_path_whatever_is_in_it(tmp_path: Path, name: str) -> None:
 def test_a_path_is_shown_so_that_no_terminal_obeys_it() -> None:
     assert catalog_schema.printable("a/b") == "a/b"
     assert "\x1b" not in catalog_schema.printable("a\x1b[2J")
+
+
+def test_what_could_not_be_made_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: str) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr(catalog_schema, "_connect", full)
+    with pytest.raises(CatalogError, match=r"cannot be made: database or disk is full"):
+        catalog_schema.create(str(tmp_path / "p.catalog"))
+    assert list(tmp_path.iterdir()) == []

@@ -76,14 +76,36 @@ def test_a_killed_reader_holds_nothing(path: Path, asking: int) -> None:
     assert not is_held(asking)
 
 
-def test_a_writer_without_a_lock_is_seen(path: Path, asking: int) -> None:
+@pytest.fixture
+def _no_sigio() -> Iterator[None]:
     before = signal.signal(signal.SIGIO, signal.SIG_IGN)
-    try:
-        if has_writer(asking) is None:
-            pytest.skip("this file system has no leases")
-        fd = os.open(path, os.O_WRONLY)
-        assert has_writer(asking) is True
-        os.close(fd)
+    yield
+    signal.signal(signal.SIGIO, before)
+
+
+@pytest.mark.usefixtures("_no_sigio")
+@pytest.mark.parametrize("flags", [os.O_WRONLY, os.O_RDWR])
+def test_a_writer_without_a_lock_is_seen(path: Path, asking: int, flags: int) -> None:
+    if has_writer(asking) is None:
+        pytest.skip("this file system has no leases")
+    fd = os.open(path, flags)
+    assert has_writer(asking) is True
+    os.close(fd)
+    assert has_writer(asking) is False
+    assert fcntl.fcntl(asking, fcntl.F_GETLEASE) == fcntl.F_UNLCK
+
+
+@pytest.mark.usefixtures("_no_sigio")
+def test_readers_and_their_locks_are_no_writers(path: Path, asking: int) -> None:
+    if has_writer(asking) is None:
+        pytest.skip("this file system has no leases")
+    with path.open("rb") as reader:
+        fcntl.flock(reader, fcntl.LOCK_EX)
         assert has_writer(asking) is False
-    finally:
-        signal.signal(signal.SIGIO, before)
+
+
+def test_what_has_no_leases() -> None:
+    read_fd, write_fd = os.pipe()
+    assert has_writer(read_fd) is None
+    os.close(read_fd)
+    os.close(write_fd)

@@ -31,11 +31,17 @@ def test_a_file_whose_time_was_set_back_still_has_its_name() -> None:
     assert holds(EPOCH * NS, EPOCH * NS + 1, EPOCH, 0)
 
 
+def test_after_the_clock_was_set_back_a_name_says_nothing() -> None:
+    modified_ns = (EPOCH - 500) * NS
+    assert holds(modified_ns - 60 * NS, modified_ns - 59 * NS, EPOCH, modified_ns)
+    assert not holds(EPOCH * NS + 1, 1 << 62, EPOCH, modified_ns)
+
+
 @given(st.integers(0, 2000), st.integers(0, 1000), st.integers(0, 1), st.integers(0, 3000 * NS))
 def test_a_packet_that_may_be_in_it_is_held(
     epoch: int, lasts_s: int, early_s: int, at_ns: int
 ) -> None:
     packet_ns = epoch * NS - early_s * NS + at_ns % (lasts_s * NS + NS)
     modified_ns = max(packet_ns, epoch * NS)
-    assert packet_ns >= earliest_ns(epoch)
+    assert packet_ns >= earliest_ns(epoch, modified_ns)
     assert holds(packet_ns, packet_ns + 1, epoch, modified_ns)

@@ -40,13 +40,14 @@ def following(config: ExtractConfig, archive: Archive, task: Task, stopping: Sto
     """Extract what `config` asks for, then what comes; return the exit status."""
     members = archive.members()
     directories = archive.directories[: len(config.where.rings)]
-    newest = [_newest(members, directory) for directory in directories]
-    complete = [member for member in members if member not in newest]
+    followed = [_followed(members, directory) for directory in directories]
+    names = {(id(one.directory), one.name) for of_ring in followed for one in of_ring}
+    complete = [member for member in members if (id(member.directory), member.name) not in names]
     output = Output(config.output, members, archive.directories, pcapng=config.pcapng)
     extraction = Extraction(config, task, complete, output)
     tails = [
-        Tail(task, number, directory, member)
-        for number, (directory, member) in enumerate(zip(directories, newest, strict=True))
+        Tail(task, number, directory, of_ring[0] if of_ring else None)
+        for number, (directory, of_ring) in enumerate(zip(directories, followed, strict=True))
     ]
     try:
         extraction.run(stopping, may_be_empty=True)
@@ -58,6 +59,7 @@ def following(config: ExtractConfig, archive: Archive, task: Task, stopping: Sto
         for tail in tails:
             tail.close()
             extraction.stats.add(tail.stats)
+        extraction.close()
         output.close()
     extraction.tell_stats()
     return 1 if extraction.failures else 0
@@ -80,6 +82,7 @@ def _follow(
                 came = True
                 merger.note(found)
                 extraction.add(found, tail.number)
+                extraction.spill_what_is_too_much()
             extraction.know(tail.facts)
         if came or merger.waiting or not output.begun:
             extraction.give_out(LAST_KEY if late else merger.key())
@@ -222,6 +225,11 @@ def _facts(format_: Format) -> Facts:
     return Facts.of_format(format_)._replace(snaplen=snaplen)
 
 
-def _newest(members: Sequence[Member], directory: Directory) -> Member | None:
+def _followed(members: Sequence[Member], directory: Directory) -> Sequence[Member]:
+    """The newest savefile of a ring, and what comes behind it already.
+
+    That is one that was opened early: until it has its header, the one before is being written.
+    """
     of_ring = [member for member in members if member.directory is directory]
-    return of_ring[-1] if of_ring else None
+    begun = [at for at, member in enumerate(of_ring) if member.size_bytes >= HEADER_BYTES]
+    return of_ring[begun[-1] if begun else 0 :]

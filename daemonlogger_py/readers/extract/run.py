@@ -108,7 +108,8 @@ class Extraction:
     def run(self, stopping: StopSignals, *, may_be_empty: bool = False) -> None:
         """Read and write all of it, or what comes until `stopping` is requested.
 
-        `may_be_empty`: others will add packets, and say of what kind. Raises DaemonloggerError.
+        `may_be_empty`: others will add packets, say of what kind they are, and close this. Raises
+        DaemonloggerError.
         """
         config = self._config
         holder = Holder(self._works)
@@ -135,10 +136,16 @@ class Extraction:
             if not may_be_empty:
                 self.begin_output()
         finally:
-            if self._spill_fd >= 0:
-                os.close(self._spill_fd)
-            if not (self._output.begun or may_be_empty):
-                self._output.discard()
+            if not may_be_empty:
+                self.close()
+                if not self._output.begun:
+                    self._output.discard()
+
+    def close(self) -> None:
+        """Give the temporary file back; may be called twice."""
+        if self._spill_fd >= 0:
+            os.close(self._spill_fd)
+            self._spill_fd = -1
 
     def report(self, archive: Archive, *, nothing: bool = True) -> None:
         """Say on standard error what is not in the output, and why; `nothing`: also if all is."""
@@ -264,6 +271,11 @@ class Extraction:
             interface = self._output.interface(found.facts)
             self._merger.add(found.chunk, number, found.sequence, interface)
 
+    def spill_what_is_too_much(self) -> None:
+        """Put what is held into a temporary file once it takes up the memory that there is."""
+        if self._held_bytes() >= self._config.memory_bytes:
+            self._spill()
+
     def _spill(self) -> None:
         if self._spill_fd < 0:
             self._spill_fd = _temporary_file()
@@ -364,4 +376,6 @@ def _of_coverage(archive: Archive, where: Where, gaps: bool) -> str:  # noqa: FB
     if first_ns is None or last_ns is None:
         return "nothing is recorded of that time"
     but = ", with the gaps above" if gaps else ""
+    if any(one.prefix is not None and one.catalog is None for one in archive.directories):
+        but += "; without a catalog, whether all of that was recorded is not known"
     return f"savefiles reach from {utc(first_ns)} to {utc(last_ns)}{but}"

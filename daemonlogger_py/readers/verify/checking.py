@@ -39,6 +39,7 @@ _PRUNED_S = 1.0
 class _Task(NamedTuple):
     member: Member
     entry: Entry | None  # also one that is about the file as it was
+    strange: bool  # there is a catalog, and nothing of it in there
     sidecar: str | None  # path of its index
     named: bool  # it was asked for itself, and has to be there
 
@@ -108,7 +109,10 @@ def _tasks(asked: Asked, config: VerifyConfig) -> Iterator[_Task]:
             from daemonlogger_py.readers.index.sidecar import sidecar_name
 
             sidecar = os.path.join(index_dir, sidecar_name(member.name))
-        yield _Task(member, entries[id(directory)].get(member.name), sidecar, asked.named)
+        known = entries[id(directory)]
+        entry = known.get(member.name)
+        strange = bool(known) and entry is None and member.state != OPEN
+        yield _Task(member, entry, strange, sidecar, asked.named)
 
 
 def _entries(directory: Directory) -> Mapping[str, Entry]:
@@ -159,6 +163,7 @@ def _of_savefile(path: str, fd: int, task: _Task, counter: Counter) -> Verdict:
         last_ns=found.last_ns if found.packets else None,
         damage=found.damage,
         faults=tuple(faults),
+        note="not in the catalog" if task.strange else None,
     )
 
 

@@ -22,7 +22,7 @@ class Verdict:
     last_ns: int | None = None  # of the last one
     damage: str | None = None  # None: records are whole
     faults: tuple[str, ...] = ()  # what does not agree with the catalog and the index
-    note: str | None = None  # what was done about it
+    note: str | None = None  # what else there is to say, or what was done about it
 
     @property
     def whole(self) -> bool:

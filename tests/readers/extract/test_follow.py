@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from daemonlogger_py.config.archive import ExtractConfig, Where
 from daemonlogger_py.readers.archive import Directory
 from daemonlogger_py.readers.extract import follow
 from daemonlogger_py.readers.extract.follow import Tail, Waiting
+from daemonlogger_py.readers.extract.run import run
 from daemonlogger_py.readers.extract.task import Found, Task
 from daemonlogger_py.readers.inputs.stopping import Stopping
 
@@ -180,6 +182,32 @@ def test_goes_on_where_the_first_pass_ended(tmp_path: Path) -> None:
 
     assert status == 0, told
     assert numbers_in(following.data) == list(range(20))
+
+
+def test_a_roll_over_that_is_under_way_at_the_start(tmp_path: Path) -> None:
+    old, new = (tmp_path / f"p.{EPOCH + 10 * at}" for at in range(2))
+    old.write_bytes(classic(numbered(5)))
+    new.write_bytes(b"")  # opened early: what belongs into the old one is not all written
+    following = Following("--ring", str(tmp_path))
+    assert following.until(5) == list(range(5))
+    append(old, records(numbered(5, first=5, start_ns=BEGIN_NS + NS)))
+    assert following.until(10) == list(range(10))
+    new.write_bytes(classic(numbered(5, first=10, start_ns=BEGIN_NS + 2 * NS)))
+    assert following.until(15) == list(range(15))
+    assert following.stop()[0] == 0
+
+
+def test_what_cannot_be_given_out_yet_is_bounded(tmp_path: Path, stopping: Stopping) -> None:
+    last_first = [*numbered(3000, first=1, size=1400), *numbered(1, start_ns=BEGIN_NS - NS)]
+    for at in range(2):
+        (tmp_path / f"p.{EPOCH + 10 * at}").write_bytes(classic(last_first))
+    out = tmp_path / "out"
+    where = Where(rings=(str(tmp_path),), to_ns=BEGIN_NS + 10 * NS)
+    config = ExtractConfig(where, "", str(out), follow=True, memory_bytes=1 << 20)
+    assert run(config) == 0
+    got = numbers_in(out.read_bytes())
+    assert sorted(got) == sorted(2 * [*range(3001)])
+    assert got[:1] == [0]
 
 
 def test_ends_when_that_time_is_over_or_enough_has_come(tmp_path: Path) -> None:
