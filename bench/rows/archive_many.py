@@ -49,9 +49,9 @@ def run_many(session: Session) -> Iterator[Row]:
             for _ in range(READINGS * session.rounds):
                 listing[size].append(_wall_s(session, list_command(out)))
                 searching[size].append(_wall_s(session, search_command(out)))
-            for _ in range(session.rounds if size > ONE else 1):
+            for _ in range(session.rounds):
                 begun_s, per_roll_s = _record(lab, out, size, load)
-                starting[size].append(begun_s)
+                starting[size] += begun_s
                 rolling[size].append(per_roll_s)
     shown = Path("out")
     yield _row(session, "ls", "`dlctl ls`", per_savefile_us(listing), list_command(shown))
@@ -92,15 +92,16 @@ def _wall_s(session: Session, argv: Sequence[str]) -> float:
     return run(argv, session.log, LIMIT_S).wall_s
 
 
-def _record(lab: Lab, out: Path, savefiles: int, load: Load) -> tuple[float, float]:
+def _record(lab: Lab, out: Path, savefiles: int, load: Load) -> tuple[list[float], float]:
     """Return the seconds until a recorder records, and those of CPU that one roll-over takes."""
     argv = record(out, max(2, savefiles))
     # What an earlier run pruned is adopted by this one; the next finds everything known.
     lab.drive(argv, READY)
-    idle = lab.drive(argv, READY)
+    idle = [lab.drive(argv, READY) for _ in range(READINGS)]
     busy = lab.drive(argv, READY, Sending(load.path, load.packets, 1, PACED))
     rolls = load.packets / ROLL_PACKETS
-    return idle.began_s, per_unit(busy.cost.cpu_s, idle.cost.cpu_s, rolls)
+    idle_s = sorted(start.cost.cpu_s for start in idle)[READINGS // 2]
+    return [start.began_s for start in idle], per_unit(busy.cost.cpu_s, idle_s, rolls)
 
 
 def per_savefile_us(costs: Costs) -> Costs:

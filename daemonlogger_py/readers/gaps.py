@@ -8,11 +8,14 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from daemonlogger_py.errors import SourceError
 from daemonlogger_py.readers.figures import counted, utc
 from daemonlogger_py.savefile.catalog import Catalog
+from daemonlogger_py.savefile.catalog_end import ends
 from daemonlogger_py.savefile.catalog_rows import Gap, Run
 
 if TYPE_CHECKING:
+    from daemonlogger_py.config.archive import Where
     from daemonlogger_py.readers.archive import Directory
 
 MOST_LINES = 20
@@ -34,12 +37,41 @@ MEANING = {
 }
 
 
-def gap_lines(gaps: Sequence[tuple["Directory", Gap]]) -> list[str]:
+class Untold:
+    """Which gaps nobody was told of yet; keeps two numbers a ring, whatever comes."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[int, int] = {}  # of a directory, by its place -> the highest one told
+        self._ended: dict[int, int] = {}  # -> the last run of which that was told
+
+    def of(self, gaps: Sequence[tuple["Directory", Gap]]) -> list[tuple["Directory", Gap]]:
+        """Those of `gaps` that are new, and from now on are told.
+
+        That a recorder ended may be known before it is written down, which may be done with
+        another time: it is told once a run.
+        """
+        before = dict(self._numbers)
+        found: list[tuple[Directory, Gap]] = []
+        for directory, gap in gaps:
+            place = id(directory)
+            is_new = gap.number > before.get(place, 0) or not gap.number
+            self._numbers[place] = max(self._numbers.get(place, 0), gap.number)
+            if gap.kind in ("crashed", "stopped") and gap.run is not None:
+                is_new = is_new and self._ended.get(place) != gap.run
+                self._ended[place] = max(gap.run, self._ended.get(place, 0))
+            if is_new:
+                found.append((directory, gap))
+        return found
+
+
+def gap_lines(gaps: Sequence[tuple["Directory", Gap]], *, several: bool | None = None) -> list[str]:
     """What readers say of gaps on standard error, a line each, at most MOST_LINES.
 
     For instance ``[!] not recorded 2026-11-21T14:00:01Z to 14:02:11Z: stopped (SIGTERM)``.
+    `several`: say in which ring; default: if they are not all of one.
     """
-    several = len({(directory.path, directory.prefix) for directory, _ in gaps}) > 1
+    if several is None:
+        several = len({(directory.path, directory.prefix) for directory, _ in gaps}) > 1
     shown = gaps if len(gaps) <= MOST_LINES else gaps[: MOST_LINES - 1]
     lines = [_line(directory if several else None, gap) for directory, gap in shown]
     if len(shown) < len(gaps):
@@ -51,20 +83,42 @@ def gap_lines(gaps: Sequence[tuple["Directory", Gap]]) -> list[str]:
 def ring_lines(ring: str, prefix: str | None, from_ns: int | None, to_ns: int | None) -> list[str]:
     """What a reader of packets says before it reads a span of a `ring`. Raises UsageError."""
     from daemonlogger_py.config.archive import Where
+
+    return _lines_of(Where(rings=(ring,), prefix=prefix, from_ns=from_ns, to_ns=to_ns))
+
+
+def directory_lines(paths: Sequence[str], from_ns: int | None, to_ns: int | None) -> list[str]:
+    """`ring_lines` of all rings in those of `paths` that are directories; of others, nothing."""
+    from daemonlogger_py.config.archive import Where
+
+    rings = [path for path in paths if os.path.isdir(path)]
+    if not rings:
+        return []
+    try:
+        return _lines_of(Where(paths=tuple(dict.fromkeys(rings)), from_ns=from_ns, to_ns=to_ns))
+    except SourceError:
+        return []  # whoever reads packets there will say so
+
+
+def _lines_of(where: "Where") -> list[str]:
     from daemonlogger_py.readers.archive import Archive
 
-    where = Where(rings=(ring,), prefix=prefix, from_ns=from_ns, to_ns=to_ns)
     with Archive(where) as archive:
         return [*gap_lines(archive.gaps()), *archive.complaints]
 
 
 def unfinished(catalog: Catalog, to_ns: int | None) -> list[Gap]:
-    """The gap since a recorder was killed, which only its next start will write down."""
+    """The gap since the last recorder ended, where only the next one will write it down."""
     last = catalog.last_run()
     if last is None or last.ended_ns is not None or (to_ns is not None and last.seen_ns >= to_ns):
         return []
     if lives(last) or answers(catalog.path):
         return []
+    end = ends(catalog.path).get(last.started_ns)
+    if end is not None:
+        if to_ns is not None and end.stopped_ns >= to_ns:
+            return []
+        return [Gap(kind="stopped", from_ns=end.stopped_ns, run=last.number, detail=end.why)]
     return [Gap(kind="crashed", from_ns=last.seen_ns, run=last.number, detail="none runs now")]
 
 

@@ -13,6 +13,7 @@ import os
 import select
 import socket
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from daemonlogger_py import __version__
@@ -26,6 +27,7 @@ from daemonlogger_py.record.ledger import Ledger
 from daemonlogger_py.record.pins import merged
 from daemonlogger_py.record.retention import limits_of
 from daemonlogger_py.record.surveyor import Done, Surveyor
+from daemonlogger_py.savefile import catalog_end
 from daemonlogger_py.savefile.catalog import Catalog
 from daemonlogger_py.savefile.catalog_rows import ARCHIVED, OPEN, Entry, Gap, Run
 
@@ -240,8 +242,12 @@ class Cataloger:
             pid=self._recorder_pid,
             boot_id=_boot_id(),
         )
+        ends = catalog_end.ends(catalog.path)
         with catalog.transaction():
-            self._ledger.begin(catalog, run, alive, last_packets)
+            self._ledger.begin(catalog, run, alive, last_packets, ends)
+        if ends:
+            with suppress(OSError):
+                catalog_end.forget(catalog.path)
         self._run = self._ledger.run
         self._begun = True
 

@@ -20,6 +20,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from select import POLLIN, poll
 from typing import TYPE_CHECKING, Any
 
@@ -52,17 +53,28 @@ HOLD_NS = NS_PER_SECOND
 class Chronicle:
     """Notes down what happens, for the process `pid` at the other end of `link`.
 
-    With `pins_known`, nothing was pinned when it was started: there was no catalog.
+    With `pins_known`, nothing was pinned when it was started: there was no catalog. `leave` is
+    given when (ns since 1970) and why the recording ended if that process may not write it.
     """
 
-    def __init__(self, link: socket.socket, pid: int, tell: Tell, *, pins_known: bool) -> None:
+    def __init__(
+        self,
+        link: socket.socket,
+        pid: int,
+        tell: Tell,
+        *,
+        pins_known: bool,
+        leave: Callable[[int, str], None] | None = None,
+    ) -> None:
         self._link = link
         self._pid = pid
         self._tell = tell
         self._lock = threading.Lock()
         self._waiting: deque[bytes] = deque()
         self._missed = 0  # notes that nobody has been told of yet
+        self._leave = leave
         self._gone = False
+        self._failed = False  # what is noted may never be written
         self._closing = False
         self._reaped = False
         self._ended: tuple[str, int] | None = None
@@ -153,11 +165,11 @@ class Chronicle:
         """
         if self._closing:
             return
+        self._listen()
         self._closing = True
         said, at_ns = self._ended or ("done", time.time_ns())
-        self._note(
-            "end", why=why or said, stopped_ns=at_ns, lost=lost, lost_from_ns=self._failed_ns
-        )
+        why = why or said
+        self._note("end", why=why, stopped_ns=at_ns, lost=lost, lost_from_ns=self._failed_ns)
         until = time.monotonic() + CLOSE_S
         while self._send_waiting() and time.monotonic() < until:
             self._wait_readable(0.02)
@@ -169,8 +181,15 @@ class Chronicle:
         if not self._gone:
             text = f"[!] The catalog is not complete yet: process {self._pid} goes on with it"
             self._tell("catalog_unfinished", text, pid=self._pid)
+            self._failed = True  # a service manager may not let it
         elif not self._reaped:
             self._reap(REAP_S)
+        if self._failed and self._leave is not None:
+            try:
+                self._leave(at_ns, why)
+            except OSError as error:
+                text = f"[!] The catalog will call this recording crashed: {error.strerror}"
+                self._tell("no_catalog_end", text)
         self._link.close()
 
     # The link
@@ -236,6 +255,8 @@ class Chronicle:
                 self._take_in(message, said)
         for event, text in said:
             self._tell(event, text)
+        self._failed |= ended and not self._closing
+        self._failed |= any(event == ENDED for event, _ in said)
         if ended and not self._closing and not any(event == ENDED for event, _ in said):
             self._tell(ENDED, "[!] The catalog is not kept any more: its process ended")
         if self._gone and not self._reaped:
@@ -267,10 +288,11 @@ class Chronicle:
         """Take its status, for which it may need a moment after its end of the link is closed."""
         until = time.monotonic() + wait_s
         try:
-            while os.waitpid(self._pid, os.WNOHANG) == (0, 0):
+            while (ended := os.waitpid(self._pid, os.WNOHANG)) == (0, 0):
                 if time.monotonic() >= until:
                     return
                 time.sleep(0.001)
+            self._failed |= ended[1] != 0
         except ChildProcessError:
             pass  # it is nobody's any more
         self._reaped = True
@@ -296,7 +318,8 @@ def begun(ready: "Opened", tell: Tell) -> Chronicle | None:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         theirs.close()
     link.settimeout(0)
-    return Chronicle(link, pid, tell, pins_known=not _has_catalog(ready))
+    leave = partial(_leave_end, ready)
+    return Chronicle(link, pid, tell, pins_known=not _has_catalog(ready), leave=leave)
 
 
 def _be_the_cataloger(link: socket.socket, ready: "Opened") -> None:
@@ -307,6 +330,14 @@ def _be_the_cataloger(link: socket.socket, ready: "Opened") -> None:
         main(link, ready)
     finally:
         os._exit(0)
+
+
+def _leave_end(ready: "Opened", stopped_ns: int, why: str) -> None:
+    from daemonlogger_py.savefile.catalog_end import End, leave
+
+    assert ready.log_dir is not None  # noqa: S101
+    end = End(ready.since_ns, stopped_ns, why)
+    leave(ready.log_dir.fd, f"{ready.config.prefix}.catalog", end)
 
 
 def _has_catalog(ready: "Opened") -> bool:

@@ -12,6 +12,7 @@ from typing import Any
 
 from daemonlogger_py.record.census import Hole
 from daemonlogger_py.savefile.catalog import Catalog
+from daemonlogger_py.savefile.catalog_end import End
 from daemonlogger_py.savefile.catalog_rows import Gap, Run
 
 NS_PER_SECOND = 1_000_000_000
@@ -49,17 +50,27 @@ class Ledger:
         return drops is not None and drops.to_ns is not None and now_ns - drops.to_ns > TOGETHER_NS
 
     def begin(
-        self, catalog: Catalog, run: Run, alive: Iterable[int], last_packets: Mapping[int, int]
+        self,
+        catalog: Catalog,
+        run: Run,
+        alive: Iterable[int],
+        last_packets: Mapping[int, int],
+        ends: Mapping[int, End] | None = None,
     ) -> None:
         """Begin a run, and end what lasted since those before it did.
 
         `alive` are the numbers of runs that still go on, of other recorders on this ring;
-        `last_packets` the times of the last packets that those left that do not.
+        `last_packets` the times of the last packets that those left that do not; `ends` what
+        recorders said of their ends, by `started_ns`, as nobody else was there to write it.
         """
         going_on = {*alive}
         earlier = catalog.runs()
         for before in earlier:
-            if before.ended_ns is None and before.number not in going_on:
+            if before.ended_ns is not None or before.number in going_on:
+                continue
+            if ends is not None and before.started_ns in ends:
+                self._ended_alone(catalog, before, ends[before.started_ns], run.started_ns)
+            else:
                 last_ns = max(
                     before.seen_ns,
                     last_packets.get(before.number, 0),
@@ -71,11 +82,20 @@ class Ledger:
                 catalog.close_gap(gap.number, max(gap.from_ns, run.started_ns))
         self.run = catalog.begin_run(run)
 
+    def _ended_alone(self, catalog: Catalog, run: Run, end: End, now_ns: int) -> None:
+        """End a run that ended well after the process had died that could have written it."""
+        at_ns = min(max(end.stopped_ns, run.seen_ns), now_ns)
+        _close_gaps(catalog, run, at_ns)
+        detail = "the catalog's process had died: what was dropped is not known"
+        catalog.add_gap(
+            Gap(kind="unknown", from_ns=run.seen_ns, to_ns=at_ns, run=run.number, detail=detail)
+        )
+        catalog.end_run(run.number, at_ns, end.why)
+        catalog.add_gap(Gap(kind=STOPPED, from_ns=at_ns, run=run.number, detail=end.why))
+
     def _was_killed(self, catalog: Catalog, run: Run, at_ns: int) -> None:
         """End a run that could not, at its last sign of life."""
-        for gap in catalog.gaps(run.started_ns):
-            if gap.run == run.number and gap.to_ns is None:
-                catalog.close_gap(gap.number, max(gap.from_ns, at_ns))
+        _close_gaps(catalog, run, at_ns)
         catalog.end_run(run.number, at_ns, CRASHED)
         detail = "the recorder or the machine died"
         catalog.add_gap(Gap(kind=CRASHED, from_ns=at_ns, run=run.number, detail=detail))
@@ -167,6 +187,12 @@ class Ledger:
         if not any(run.number != number and _goes_on(run, at_ns) for run in runs):
             kind = CRASHED if killed else STOPPED
             catalog.add_gap(Gap(kind=kind, from_ns=at_ns, run=number, detail=why))
+
+
+def _close_gaps(catalog: Catalog, run: Run, at_ns: int) -> None:
+    for gap in catalog.gaps(run.started_ns):
+        if gap.run == run.number and gap.to_ns is None:
+            catalog.close_gap(gap.number, max(gap.from_ns, at_ns))
 
 
 def _last_sealed(catalog: Catalog, run: Run) -> int:

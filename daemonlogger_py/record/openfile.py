@@ -5,7 +5,6 @@ When to begin one, what to do when the volume is full, and every message are the
 
 import fcntl
 import os
-from contextlib import suppress
 from typing import NamedTuple
 
 from daemonlogger_py.savefile.names import SavefileName
@@ -33,7 +32,8 @@ class Sealed(NamedTuple):
 class OpenSavefile:
     """A new savefile `name` in the directory open as `dir_fd`, `path` being its name in messages.
 
-    It is locked while it is open, so that nobody takes it for one that a dead recorder left.
+    It is locked while it is open, so that nobody takes it for one that a dead recorder left. A
+    reader that opened it before it was locked delays that: each write tries again.
     Raises FileExistsError if the name is taken by anything, OSError if it cannot be made.
     """
 
@@ -47,8 +47,23 @@ class OpenSavefile:
         self.last_ns = 0
         self._direct = False
         self._fd = os.open(name.name, _CREATE, _MODE, dir_fd=dir_fd)
-        with suppress(OSError):  # a file system without locks has no recovery to be told
+        self._locked = False
+        self.lock()
+
+    @property
+    def locked(self) -> bool:
+        """Whether the lock is held, or never will be."""
+        return self._locked
+
+    def lock(self) -> None:
+        """Take the lock, unless a reader was faster: its lease has to end first. Never waits."""
+        try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return
+        except OSError:
+            pass  # a file system without locks has no recovery to be told
+        self._locked = True
 
     @property
     def direct(self) -> bool:
@@ -73,6 +88,8 @@ class OpenSavefile:
 
     def put(self, data: memoryview, offset: int) -> int:
         """Write some of `data` at `offset`; returns how many bytes. Raises OSError."""
+        if not self._locked:
+            self.lock()
         whole = len(data) // BLOCK_BYTES * BLOCK_BYTES
         if not self._direct:
             done = os.pwrite(self._fd, data, offset)

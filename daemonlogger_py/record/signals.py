@@ -12,6 +12,7 @@ from types import FrameType, TracebackType
 from typing import Any, NoReturn, Self
 
 FINISHING = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT)
+HANDLED = (*FINISHING, signal.SIGHUP, signal.SIGUSR1)
 
 
 class Signals:
@@ -30,6 +31,7 @@ class Signals:
         """Called by the handler itself, for a source that waits where the loop cannot."""
         self._before: dict[int, Any] = {}
         self._fd_before = -1
+        self._within_early = False
 
     def __enter__(self) -> Self:
         self._fd_before = signal.set_wakeup_fd(self._wake_write_fd, warn_on_full_buffer=False)
@@ -47,8 +49,11 @@ class Signals:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
+        if self._within_early and self.finish is not None:
+            _ignore_from_now_on()
+        else:
+            for number, handler in self._before.items():
+                signal.signal(number, handler)
         signal.set_wakeup_fd(self._fd_before)
 
     @contextmanager
@@ -56,6 +61,8 @@ class Signals:
         """Note HUP and USR1 before there is anything to record; INT, TERM and QUIT just end it.
 
         They unwind what was begun: TERM and QUIT raise SystemExit with a shell's status for them.
+        After a recording that a signal has finished, there is nothing to end any more but the
+        process: whatever comes then is ignored up to its end, and does not change its status.
         """
         handlers = {
             signal.SIGHUP: self._roll,
@@ -64,11 +71,14 @@ class Signals:
             signal.SIGQUIT: _leave,
         }
         before = {number: signal.signal(number, handlers[number]) for number in handlers}
+        self._within_early = True
         try:
             yield
         finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+            self._within_early = False
+            if self.finish is None:
+                for number, handler in before.items():
+                    signal.signal(number, handler)
 
     def close(self) -> None:
         """Close the wake-up pipe, after everything that waits for it."""
@@ -96,6 +106,14 @@ class Signals:
 
     def _statistics(self, _number: int, _frame: FrameType | None) -> None:
         self.statistics = True
+
+
+def _ignore_from_now_on() -> None:
+    # Blocked meanwhile: Python complains of one that comes between two handlers.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED)
+    for number in HANDLED:
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 def _leave(number: int, _frame: FrameType | None) -> NoReturn:

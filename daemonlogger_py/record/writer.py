@@ -180,8 +180,10 @@ class Writer:
         self._orders.put(_Say(event, text, facts))
 
     def tick(self) -> None:
-        """Order that the ring is looked after, unless that is still to be done."""
-        if self._keeper is not None and not self._ticking:
+        """Order that ring and savefile are looked after, unless that is still to be done."""
+        current = self._current
+        unlocked = current is not None and not current.locked
+        if (self._keeper is not None or unlocked) and not self._ticking:
             self._ticking = True
             self._orders.put(_Tick())
 
@@ -242,6 +244,8 @@ class Writer:
 
     def _look_after_ring(self) -> None:
         self._ticking = False
+        if self._current is not None and not self._current.locked:
+            self._current.lock()
         if self._keeper is not None and self._current is not None:
             self._keeper.look_after(self._current.name, self._current.size_bytes, self.roll_bytes)
 

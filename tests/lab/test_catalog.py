@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import signal
 import socket
 import time
@@ -121,6 +122,26 @@ def test_killed_and_started_again(link: Link, record: Record, logs: Path, thousa
     for path in savefiles(logs):
         is_right(found[path.name], path)
     assert (found[last.name].state, found[last.name].why) == ("recovered", "killed")
+
+
+def test_ended_after_its_catalogs_process_was_killed(
+    record: Record, logs: Path, frames: Frames
+) -> None:
+    recorder = record("-r", "-m", "50")
+    until(logs, lambda catalog: bool(catalog.runs()))
+    frames.send()
+    tasks = Path(f"/proc/{recorder.pid}/task/{recorder.pid}/children")
+    (process,) = map(int, tasks.read_text().split())
+    os.kill(process, signal.SIGKILL)
+    recorder.says("The catalog is not kept any more")
+    recorder.stop()
+
+    again = record("-r", "-m", "50")
+    until(logs, lambda catalog: len(catalog.runs()) > 1)
+    again.stop()
+    assert [(gap.kind, gap.detail) for gap in gaps(logs)][1:] == [("stopped", "SIGINT")] * 2
+    assert [gap.kind for gap in gaps(logs)][:1] == ["unknown"]
+    assert not (logs / f"{PREFIX}.catalog-end").exists()
 
 
 def test_pins_are_honoured(link: Link, record: Record, logs: Path, thousands: Load) -> None:

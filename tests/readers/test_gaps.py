@@ -9,7 +9,15 @@ import pytest
 from daemonlogger_py.config.archive import Where
 from daemonlogger_py.readers import gaps
 from daemonlogger_py.readers.archive import Archive, Directory
-from daemonlogger_py.readers.gaps import answers, gap_lines, lives, ring_lines
+from daemonlogger_py.readers.gaps import (
+    Untold,
+    answers,
+    directory_lines,
+    gap_lines,
+    lives,
+    ring_lines,
+)
+from daemonlogger_py.savefile.catalog_end import End, leave
 from daemonlogger_py.savefile.catalog_rows import GAP_KINDS, Gap, Run
 
 from .made_ring import FIRST, NS, PREFIX, add_gap, make_ring, open_catalog
@@ -110,6 +118,17 @@ def test_a_killed_recorder_left_a_gap_that_lasts(killed: Path) -> None:
         assert len(archive.gaps(from_ns=(FIRST + 900) * NS)) == 1
 
 
+def test_a_recorder_that_ended_alone_says_so_itself(killed: Path) -> None:
+    """Its catalog's process had been killed, and nobody wrote the end into the catalog."""
+    dir_fd = os.open(killed, os.O_RDONLY | os.O_DIRECTORY)
+    leave(dir_fd, f"{PREFIX}.catalog", End(0, (FIRST + 700) * NS, "SIGTERM"))
+    os.close(dir_fd)
+    with Archive(Where(rings=(str(killed),))) as archive:
+        ((_, gap),) = archive.gaps()
+        assert (gap.kind, gap.from_ns, gap.detail) == ("stopped", (FIRST + 700) * NS, "SIGTERM")
+        assert archive.gaps(to_ns=(FIRST + 700) * NS) == []
+
+
 def test_a_recorder_that_lives_left_none(killed: Path) -> None:
     with open_catalog(killed) as catalog:
         catalog.begin_run(Run(seen_ns=FIRST * NS, pid=os.getpid(), boot_id=boot_id()))
@@ -145,3 +164,42 @@ def test_what_is_said_before_a_ring_is_read(tmp_path: Path) -> None:
     (tmp_path / f"{PREFIX}.catalog").write_bytes(b"damaged")
     (complaint,) = ring_lines(str(tmp_path), None, None, None)
     assert "is damaged" in complaint
+
+
+def test_directories_say_what_their_rings_miss(tmp_path: Path) -> None:
+    ring, plain, empty = tmp_path / "ring", tmp_path / "plain", tmp_path / "empty"
+    for path in (ring, plain, empty):
+        path.mkdir()
+    make_ring(ring)
+    add_gap(ring, "stopped", 130, 200, detail="SIGTERM")
+    (plain / "some.pcap").write_bytes((ring / f"{PREFIX}.{FIRST}").read_bytes())
+    (line,) = directory_lines([str(ring), str(plain), str(ring)], None, None)
+    assert line == "[!] not recorded 2023-11-14T22:15:30Z to 22:16:40Z: stopped (SIGTERM)"
+    assert directory_lines([str(ring)], None, (FIRST + 130) * NS) == []
+    others = [str(plain), str(plain / "some.pcap"), "-", str(tmp_path / "nowhere")]
+    assert directory_lines(others, None, None) == []
+    assert directory_lines([str(empty)], None, None) == []
+
+
+def test_every_gap_is_told_once() -> None:
+    untold = Untold()
+    early = HERE, Gap(number=4, kind="stopped", from_ns=10)
+    earlier = HERE, Gap(number=5, kind="dropped", from_ns=5)
+    elsewhere = THERE, Gap(number=1, kind="dropped", from_ns=20)
+    assert untold.of([earlier, early]) == [earlier, early]
+    assert untold.of([earlier, early, elsewhere]) == [elsewhere]
+    later = HERE, Gap(number=6, kind="lost", from_ns=1)
+    assert untold.of([later, earlier, early, elsewhere]) == [later]
+    assert untold.of([later, earlier, early, elsewhere]) == []
+
+
+def test_a_killed_recorder_is_told_once_a_run() -> None:
+    untold = Untold()
+    unwritten = HERE, Gap(kind="crashed", from_ns=10, run=7, detail="none runs now")
+    written = HERE, Gap(number=9, kind="crashed", from_ns=8, to_ns=20, run=7)
+    again = HERE, Gap(kind="crashed", from_ns=30, run=8, detail="none runs now")
+    assert untold.of([unwritten]) == [unwritten]
+    assert untold.of([unwritten]) == []
+    assert untold.of([written]) == []
+    assert untold.of([written, again]) == [again]
+    assert untold.of([written, again]) == []

@@ -123,6 +123,36 @@ def test_it_ends_by_itself_when_the_recorder_is_killed(folder: Path) -> None:
         assert [gap.kind for gap in catalog.gaps()] == ["crashed"]
 
 
+def test_a_recorder_that_ends_after_it_was_killed_has_not_crashed(folder: Path) -> None:
+    killed = run(
+        PREPARED
+        + """
+    def is_begun():
+        from daemonlogger_py.savefile.catalog import Catalog
+        try:
+            with Catalog.open(os.path.join(path, "t.catalog")) as catalog:
+                return bool(catalog.runs())
+        except Exception:
+            return False
+    wait(is_begun)
+    os.kill(pid, signal.SIGKILL)
+    wait(lambda: found._listen() or found._reaped)
+    found.hear("finishing", {"signal": "SIGTERM"})
+    found.close(None, 0)
+    report(told=told, left=sorted(os.listdir(path)))
+    """,
+        folder,
+    )
+    assert killed["told"] == ["[!] The catalog is not kept any more: its process ended"]
+    assert "t.catalog-end" in killed["left"]
+
+    run(PREPARED + "    found.close(None, 0)\n    report()", folder)
+    assert not (folder / "t.catalog-end").exists()
+    with Catalog.open(str(folder / "t.catalog")) as catalog:
+        assert [run.why for run in catalog.runs()] == ["SIGTERM", "done"]
+        assert [gap.kind for gap in catalog.gaps()] == ["unknown", "stopped", "stopped"]
+
+
 def test_what_it_makes_is_for_those_who_may_read_savefiles(folder: Path) -> None:
     run(PREPARED + "    found.close(None, 0)\n    report()", folder)
 

@@ -31,7 +31,13 @@ class Noted:
         link.settimeout(0)
         self.other.settimeout(0)
         self.told = Told()
-        self.chronicle = Chronicle(link, NOBODY, self.told, pins_known=pins_known)
+        self.left: list[tuple[int, str]] = []
+        self.chronicle = Chronicle(link, NOBODY, self.told, pins_known=pins_known, leave=self.leave)
+
+    def leave(self, stopped_ns: int, why: str) -> None:
+        self.left.append((stopped_ns, why))
+        if self.left[:-1]:
+            raise OSError(28, "No space left on device")
 
     def notes(self) -> list[dict[str, Any]]:
         """What came, without the times, which are those of now."""
@@ -222,6 +228,35 @@ def test_its_end_is_told_once_and_ends_nothing(noted: Noted, words: str | None) 
     assert noted.told.texts()[0].startswith("[!] The catalog is not kept any more: ")
 
 
+@pytest.mark.parametrize("words", [None, "[!] The catalog is not kept any more: MemoryError"])
+@pytest.mark.parametrize("seen", [False, True])
+def test_a_recorder_whose_catalog_is_not_kept_says_itself_how_it_ended(
+    noted: Noted, words: str | None, seen: bool
+) -> None:
+    if words is not None:
+        noted.answer(say=["catalog_ended", words])
+    noted.other.close()
+    if seen:
+        noted.chronicle.look({}, all_written=True)
+    before_ns = time.time_ns()
+    noted.chronicle.hear("finishing", {"signal": "SIGTERM"})
+    noted.chronicle.close(None, 0)
+
+    ((stopped_ns, why),) = noted.left
+    assert (before_ns <= stopped_ns <= time.time_ns(), why) == (True, "SIGTERM")
+    assert noted.told.events() == ["catalog_ended"]
+
+
+def test_that_it_cannot_say_so_is_told(noted: Noted) -> None:
+    noted.left.append((0, "the disk is full by now"))
+    noted.other.close()
+    noted.chronicle.close(None, 0)
+
+    assert noted.told.texts()[1:] == [
+        "[!] The catalog will call this recording crashed: No space left on device"
+    ]
+
+
 def closed(noted: Noted, why: str | None, lost: int) -> dict[str, Any]:
     """Close with a cataloger that ends at once; returns the last note."""
     listener = noted.other.dup()
@@ -251,6 +286,7 @@ def test_the_end_says_why(noted: Noted) -> None:
     assert (end["note"], end["why"], end["lost"]) == ("end", "SIGTERM", 0)
     assert before_ns <= end["stopped_ns"] <= after_ns  # nothing was recorded after the signal
     assert noted.told.all == []
+    assert noted.left == []
 
 
 def test_the_end_says_what_failed(noted: Noted) -> None:

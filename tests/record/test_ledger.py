@@ -7,6 +7,7 @@ import pytest
 
 from daemonlogger_py.record.ledger import LONGEST_NS, Ledger
 from daemonlogger_py.savefile.catalog import Catalog
+from daemonlogger_py.savefile.catalog_end import End
 from daemonlogger_py.savefile.catalog_rows import SEALED, Entry, Gap, Run
 
 S = 10**9
@@ -55,6 +56,26 @@ def test_a_killed_recorder_leaves_a_gap_until_the_next(catalog: Catalog) -> None
     begun(catalog, 250)
     assert gaps(catalog) == [("crashed", 180, 250)]
     assert catalog.runs()[0].why == "crashed"
+
+
+def test_a_recorder_that_ended_alone_has_said_how(catalog: Catalog) -> None:
+    """Its catalog's process was killed before it; it left its end beside the catalog."""
+    ledger = begun(catalog, 100)
+    ledger.still_there(catalog, 150 * S)
+    ledger.begins(catalog, "interface_down", 140 * S, "", None)
+    ends = {end.started_ns: end for end in (End(99 * S, S, "other"), End(100 * S, 200 * S, "INT"))}
+    Ledger().begin(catalog, run(250), (), {}, ends)
+
+    assert gaps(catalog) == [
+        ("interface_down", 140, 200),
+        ("unknown", 150, 200),
+        ("stopped", 200, 250),
+    ]
+    assert (catalog.runs()[0].ended_ns, catalog.runs()[0].why) == (200 * S, "INT")
+    assert [gap.detail for gap in catalog.gaps()][1:] == [
+        "the catalog's process had died: what was dropped is not known",
+        "INT",
+    ]
 
 
 def test_what_a_killed_run_sealed_is_a_sign_of_its_life(catalog: Catalog) -> None:

@@ -97,6 +97,62 @@ def test_locked_while_it_is_open(dir_fd: int, tmp_path: Path) -> None:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
+@pytest.fixture
+def reader(dir_fd: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """One that holds the savefile to come, from between its creation and its lock."""
+    create = os.open
+    held: list[int] = []
+
+    def create_and_hold(path: str, flags: int, mode: int = 0o777, *, dir_fd: int) -> int:
+        fd = create(path, flags, mode, dir_fd=dir_fd)
+        fcntl.flock(held[0], fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return fd
+
+    (tmp_path / "t.100").write_bytes(b"")
+    held.append(create(tmp_path / "t.100", os.O_RDONLY))
+    monkeypatch.setattr("daemonlogger_py.record.openfile._CREATE", os.O_RDWR | os.O_CLOEXEC)
+    monkeypatch.setattr(os, "open", create_and_hold)
+    yield held[0]
+    os.close(held[0])
+
+
+def test_a_reader_that_was_faster_delays_the_lock(
+    dir_fd: int, reader: int, savefile: OpenSavefile
+) -> None:
+    assert not savefile.locked
+    put_all(savefile, b"0123456789")
+    assert not savefile.locked, "and nothing waits"
+    fcntl.flock(reader, fcntl.LOCK_UN)
+    put_all(savefile, b"abc", 10)
+    assert savefile.locked
+    with pytest.raises(BlockingIOError):
+        fcntl.flock(reader, fcntl.LOCK_SH | fcntl.LOCK_NB)
+
+
+def test_a_lock_that_is_held_costs_nothing_more(
+    savefile: OpenSavefile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(fcntl, "flock")
+    put_all(savefile, b"0123456789")
+    assert savefile.locked
+
+
+def test_a_file_system_without_locks_is_asked_once(
+    dir_fd: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def refuse(fd: int, kind: int) -> None:
+        asked.append(kind)
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    savefile = OpenSavefile(dir_fd, NAME, "t.100")
+    put_all(savefile, b"0123456789")
+    savefile.close()
+    assert len(asked) == 1
+
+
 def test_putting_where_it_belongs(savefile: OpenSavefile, tmp_path: Path) -> None:
     put_all(savefile, b"0123456789")
     put_all(savefile, b"abc", 3)

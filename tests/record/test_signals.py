@@ -9,9 +9,8 @@ from contextlib import closing
 
 import pytest
 
-from daemonlogger_py.record.signals import FINISHING, Signals
+from daemonlogger_py.record.signals import FINISHING, HANDLED, Signals
 
-HANDLED = [*FINISHING, signal.SIGHUP, signal.SIGUSR1]
 WAIT_MS = 20_000
 
 
@@ -151,3 +150,40 @@ def test_source_may_be_finished_while_nobody_looks(signals: Signals) -> None:
     order.append("looked")
 
     assert order == ["finished", "looked"]
+
+
+@pytest.fixture
+def _as_before() -> Iterator[None]:
+    handlers = {number: signal.getsignal(number) for number in HANDLED}
+    yield
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("_as_before")
+@pytest.mark.parametrize("late", HANDLED)
+def test_after_a_finished_recording_nothing_changes_how_it_ends(late: signal.Signals) -> None:
+    """The first signal said how; the process may need a while to be gone."""
+    with closing(Signals()) as signals:
+        with signals.early():
+            with signals:
+                os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), late)  # where QUIT and TERM simply ended it before
+        os.kill(os.getpid(), late)  # where it is Python's, or the kernel's, to end it
+
+    assert signals.finish is signal.SIGTERM
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == set()
+
+
+@pytest.mark.usefixtures("_as_before")
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGQUIT, 131)])
+def test_without_a_recording_a_signal_simply_ends_it(number: signal.Signals, status: int) -> None:
+    handlers = {number: signal.getsignal(number) for number in HANDLED}
+    with closing(Signals()) as signals:
+        with pytest.raises(SystemExit) as raised, signals.early(), signals:
+            raise SystemExit(0)
+        assert raised.value.code == 0
+        with pytest.raises(SystemExit) as raised, signals.early():
+            os.kill(os.getpid(), number)
+    assert raised.value.code == status
+    assert {number: signal.getsignal(number) for number in HANDLED} == handlers

@@ -85,6 +85,31 @@ def test_nothing_is_created_before_it_is_ordered(desk: Desk) -> None:
     assert desk.names() == []
 
 
+def test_an_idle_savefile_is_locked_once_its_reader_is_gone(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reader that opened it before its lock; there may be no write for hours to try again."""
+    flock = fcntl.flock
+    refused: list[int] = []
+
+    def held_by_a_reader(fd: int, kind: int) -> None:
+        refused.append(kind)
+        raise BlockingIOError
+
+    with desk.writing() as work:
+        monkeypatch.setattr(fcntl, "flock", held_by_a_reader)
+        work.roll(100)
+        work.settle()
+        work.writer.tick()
+        work.settle()
+        assert len(refused) == 3  # when it was made, with its header, with the tick
+        monkeypatch.setattr(fcntl, "flock", flock)
+        assert not desk.is_locked("t.100")
+        work.writer.tick()
+        work.settle()
+        assert desk.is_locked("t.100")
+
+
 def test_savefiles_of_one_second_have_serials(desk: Desk) -> None:
     with desk.writing() as work:
         for epoch in (100, 100, 100, 101, 100, 101):

@@ -49,6 +49,23 @@ def test_what_is_written_is_not_held(path: Path, asking: int) -> None:
     assert hold(asking)
 
 
+def test_who_only_asks_is_not_in_the_way(
+    path: Path, asking: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pruner = os.open(path, os.O_RDONLY)
+    fcntl.flock(pruner, fcntl.LOCK_EX)
+    slept: list[float] = []
+
+    def over(seconds: float) -> None:
+        slept.append(seconds)
+        fcntl.flock(pruner, fcntl.LOCK_UN)
+
+    monkeypatch.setattr("daemonlogger_py.savefile.leases.time.sleep", over)
+    assert hold(asking)
+    assert slept == [0.001]
+    os.close(pruner)
+
+
 def test_asking_leaves_no_lock(path: Path, asking: int) -> None:
     assert not is_held(asking)
     assert not is_written(asking)

@@ -31,6 +31,9 @@ from daemonlogger_py.savefile.leases import hold
 from daemonlogger_py.savefile.names import Naming, SavefileName
 
 POLL_S = 0.1
+GAPS_S = 3.0
+# A gap may be written down when it is over; later than this much behind its end none is.
+GAPS_KNOWN_NS = 3600 * 1_000_000_000
 MERGE_S = 0.5
 # A later savefile may have a larger snaplen, and the file header is written by then.
 _ANY_SNAPLEN = 262144
@@ -43,6 +46,7 @@ def following(config: ExtractConfig, archive: Archive, task: Task, stopping: Sto
     followed = [_followed(members, directory) for directory in directories]
     names = {(id(one.directory), one.name) for of_ring in followed for one in of_ring}
     complete = [member for member in members if (id(member.directory), member.name) not in names]
+    gaps = Gaps(config, archive)
     output = Output(config.output, members, archive.directories, pcapng=config.pcapng)
     extraction = Extraction(config, task, complete, output)
     tails = [
@@ -52,7 +56,7 @@ def following(config: ExtractConfig, archive: Archive, task: Task, stopping: Sto
     try:
         extraction.run(stopping, may_be_empty=True)
         extraction.report(archive, nothing=False)
-        _follow(config, extraction, output, tails, stopping)
+        _follow(config, extraction, output, tails, stopping, gaps)
     except BrokenPipeError:
         return 1  # whoever read the packets has read enough
     finally:
@@ -71,6 +75,7 @@ def _follow(
     output: Output,
     tails: "Sequence[Tail]",
     stopping: StopSignals,
+    gaps: "Gaps",
 ) -> None:
     merger = Waiting(0.0 if len(tails) == 1 else MERGE_S)
     end_ns = None if config.where.to_ns is None else config.where.to_ns + LATE_NS
@@ -86,12 +91,33 @@ def _follow(
             extraction.know(tail.facts)
         if came or merger.waiting or not output.begun:
             extraction.give_out(LAST_KEY if late else merger.key())
+        gaps.tell(extraction)
         if late and not came:
             break
         if not came:
             stopping_wait(stopping, POLL_S)
     extraction.give_out(LAST_KEY)
     extraction.begin_output()
+
+
+class Gaps:
+    """What is not recorded while a ring is followed; the archive is asked every GAPS_S."""
+
+    def __init__(self, config: ExtractConfig, archive: Archive) -> None:
+        self._archive = archive
+        self._from_ns = config.where.from_ns
+        self._begun_ns = time.time_ns()
+        self._due_s = time.monotonic() + GAPS_S
+
+    def tell(self, extraction: Extraction) -> None:
+        """Say what is new, if it is time to ask: of all that was asked for before, it is said."""
+        now_s = time.monotonic()
+        if now_s < self._due_s:
+            return
+        # Not all of the years that a ring reaches back, each time.
+        from_ns = max(self._begun_ns, time.time_ns() - GAPS_KNOWN_NS, self._from_ns or 0)
+        extraction.tell_gaps(self._archive, from_ns)
+        self._due_s = time.monotonic() + GAPS_S
 
 
 def stopping_wait(stopping: StopSignals, seconds: float) -> None:
@@ -155,7 +181,7 @@ class Tail:
         while (current := self._current or self._turn()) is not None:
             complete = self._ring.is_complete(current)
             try:
-                yield from self._grown(current)
+                yield from self._grown(current, complete=complete)
             except (OSError, DaemonloggerError) as error:
                 reason = error.strerror if isinstance(error, OSError) else str(error)
                 tell("extract", f"{self._shown}: {reason}")
@@ -190,10 +216,11 @@ class Tail:
         self._fd, self._scan = -1, None
         self._before, self._current = self._current, None
 
-    def _grown(self, current: SavefileName) -> Iterator[Found]:
+    def _grown(self, current: SavefileName, *, complete: bool) -> Iterator[Found]:
         if self._fd < 0:
             flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
             self._fd = os.open(current.name, flags, dir_fd=self._ring.dir_fd)
+        if complete:  # a lease before that would keep its recorder from locking it
             hold(self._fd)
         size_bytes = os.fstat(self._fd).st_size
         if self._scan is None:

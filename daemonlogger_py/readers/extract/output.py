@@ -8,11 +8,16 @@ writing, what was written ends with a whole packet.
 import os
 import stat
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from daemonlogger_py.errors import StorageError, UsageError
+from daemonlogger_py.readers.archive import CATALOG, INDEX
 from daemonlogger_py.readers.extract.task import Facts
+from daemonlogger_py.readers.gaps import SOCKET
+from daemonlogger_py.savefile.catalog_end import SUFFIX as END
+from daemonlogger_py.savefile.catalog_schema import NEW, PAGES, SHARED_MEMORY, WAL
 from daemonlogger_py.savefile.names import Naming
 
 if TYPE_CHECKING:
@@ -32,7 +37,8 @@ class Output:
     """The file `path`, or standard output; opened, but not changed yet.
 
     Raises UsageError for a terminal, for one of the savefiles that are read, which `members` are,
-    and for a name that a savefile of one of their `directories` could have; StorageError.
+    and for what belongs to one of their `directories`: a name that a savefile could have there, the
+    catalog and its files, the socket, whatever is in the index. Raises StorageError.
     """
 
     def __init__(
@@ -53,6 +59,7 @@ class Output:
         self._at = 0
         self._fd = -1
         self._made = False
+        directories = [*directories]
         if path == STDOUT:
             if os.isatty(1):
                 raise UsageError(
@@ -60,10 +67,12 @@ class Output:
                 )
             self._fd = 1
         else:
+            self._refuse_names_of_archive(directories)
             self._open(path)
         try:
             self._refuse_inputs(members)
             self._refuse_savefiles(directories)
+            self._refuse_links_to_archive(directories)
         except BaseException:
             self.discard()
             self.close()
@@ -96,8 +105,8 @@ class Output:
         """A name like a savefile's in its ring would be read as one, and pruned as one."""
         if self._fd == 1:
             return
-        parent, name = os.path.split(self.path)
-        place = os.stat(parent or os.curdir)
+        parent, name = os.path.split(os.path.realpath(self.path))
+        place = os.stat(parent)
         for directory in directories:
             if directory.prefix is None or Naming(directory.prefix).parse(name) is None:
                 continue
@@ -106,6 +115,37 @@ class Output:
                     f"-w {self.path}: is called as a savefile of the ring {directory.shown};"
                     " accepted: another name"
                 )
+
+    def _refuse_names_of_archive(self, directories: "Iterable[Directory]") -> None:
+        """To be asked before anything is made of that name, or opened: a socket cannot be."""
+        parent, name = os.path.split(os.path.realpath(self.path))
+        above = [*_status_of_all_above(parent)]
+        for directory in directories:
+            here = above and os.path.samestat(above[0], os.fstat(directory.dir_fd))
+            if here and name in _of_archive(directory):
+                raise self._belongs(directory)
+            if directory.index_dir is not None:
+                with suppress(OSError):
+                    index = os.stat(directory.index_dir)
+                    if any(os.path.samestat(index, place) for place in above):
+                        raise self._belongs(directory)
+
+    def _refuse_links_to_archive(self, directories: "Iterable[Directory]") -> None:
+        """What is called otherwise may still be a file of the catalog."""
+        status = os.fstat(self._fd)
+        if self._made or not stat.S_ISREG(status.st_mode):
+            return
+        for directory in directories:
+            for name in _of_archive(directory):
+                with suppress(OSError):
+                    if os.path.samestat(status, os.stat(name, dir_fd=directory.dir_fd)):
+                        raise self._belongs(directory)
+
+    def _belongs(self, directory: "Directory") -> UsageError:
+        ring = os.path.join(directory.shown, directory.prefix or "")
+        return UsageError(
+            f"-w {self.path}: belongs to the archive of the ring {ring}; accepted: another name"
+        )
 
     def begin(self, facts: Iterable[Facts]) -> None:
         """Write what stands before the first packet, for packets of captures with these `facts`.
@@ -199,6 +239,24 @@ class Output:
                 os.ftruncate(self._fd, self._at)
         except OSError:
             return  # what failed before is what is told
+
+
+def _of_archive(directory: "Directory") -> set[str]:
+    """Names in the log directory of what is kept about its savefiles."""
+    if directory.prefix is None:
+        return set()
+    catalog = directory.prefix + CATALOG
+    ends = ("", NEW, WAL, SHARED_MEMORY, PAGES, PAGES + NEW, END)
+    return {*(catalog + end for end in ends), directory.prefix + SOCKET, directory.prefix + INDEX}
+
+
+def _status_of_all_above(path: str) -> Iterator[os.stat_result]:
+    """Of a directory, and of all that it is in."""
+    with suppress(OSError):
+        while True:
+            yield os.stat(path)
+            if path == (path := os.path.dirname(path)):
+                return
 
 
 def _block(kind: int, body: bytes) -> bytes:

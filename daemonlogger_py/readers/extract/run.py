@@ -27,6 +27,7 @@ from daemonlogger_py.readers.extract.stats import Stats
 from daemonlogger_py.readers.extract.task import Facts, Found, Task
 from daemonlogger_py.readers.extract.work import Work
 from daemonlogger_py.readers.figures import counted, utc
+from daemonlogger_py.readers.gaps import Untold
 from daemonlogger_py.readers.inputs.stopping import StopSignals
 from daemonlogger_py.readers.output import tell
 
@@ -102,6 +103,8 @@ class Extraction:
         self._early: list[tuple[Found, int]] = []
         self._pruned: list[Member] = []
         self._refused: list[tuple[Work, Exception]] = []
+        self._untold = Untold()
+        self._complaints = 0  # told so far
         self._spill_fd = -1
         self._spilled_bytes = 0
 
@@ -152,13 +155,19 @@ class Extraction:
         where = self._config.where
         if self._pruned:
             tell("extract", _of_pruned(self._pruned))
-        for line in archive.complaints:
-            tell("extract", line)
-        gaps = gap_lines(archive.gaps(where.from_ns, where.to_ns))
-        for line in gaps:
-            tell("extract", line)
+        gaps = self.tell_gaps(archive, where.from_ns)
         if nothing and not self.packets:
-            tell("extract", f"no packet matched; {_of_coverage(archive, where, bool(gaps))}")
+            tell("extract", f"no packet matched; {_of_coverage(archive, where, gaps)}")
+
+    def tell_gaps(self, archive: Archive, from_ns: int | None) -> bool:
+        """Say what since `from_ns` was not recorded and was not said yet; returns if there is."""
+        known = archive.gaps(from_ns, self._config.where.to_ns)
+        complaints = archive.complaints[self._complaints :]
+        self._complaints += len(complaints)
+        gaps = gap_lines(self._untold.of(known), several=len(archive.directories) > 1)
+        for line in (*complaints, *gaps):
+            tell("extract", line)
+        return bool(gaps)
 
     def tell_stats(self) -> None:
         """Say how much was read, if that was asked for."""

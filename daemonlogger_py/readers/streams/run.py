@@ -217,12 +217,16 @@ def _selection(config: StreamsConfig) -> Selection:
 
 
 def _tell_gaps(config: StreamsConfig, teller: Teller) -> None:
-    """Say what of the ring was not recorded: a stream may have its gaps from there."""
-    if config.ring is None:
+    """Say what of the rings was not recorded: a stream may have its gaps from there."""
+    if config.ring is None and not any(map(os.path.isdir, config.files)):
         return
-    from daemonlogger_py.readers.gaps import ring_lines
+    from daemonlogger_py.readers.gaps import directory_lines, ring_lines
 
-    for line in ring_lines(config.ring, config.prefix, config.from_ns, config.to_ns):
+    if config.ring is not None:
+        lines = ring_lines(config.ring, config.prefix, config.from_ns, config.to_ns)
+    else:
+        lines = directory_lines(config.files, config.from_ns, config.to_ns)
+    for line in lines:
         teller.warn(line)
 
 

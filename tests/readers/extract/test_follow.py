@@ -1,5 +1,6 @@
 """Packets come out as a ring grows, once each and in order."""
 
+import fcntl
 import os
 import select
 import signal
@@ -8,16 +9,19 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from daemonlogger_py.config.archive import ExtractConfig, Where
-from daemonlogger_py.readers.archive import Directory
+from daemonlogger_py.readers.archive import Archive, Directory
 from daemonlogger_py.readers.extract import follow
 from daemonlogger_py.readers.extract.follow import Tail, Waiting
-from daemonlogger_py.readers.extract.run import run
+from daemonlogger_py.readers.extract.run import Extraction, run
 from daemonlogger_py.readers.extract.task import Found, Task
 from daemonlogger_py.readers.inputs.stopping import Stopping
+from daemonlogger_py.savefile.catalog import Catalog
+from daemonlogger_py.savefile.catalog_rows import Gap
 
 from ...pcaps.make import classic, file_header
 from ...pcaps.parse import parse
@@ -218,3 +222,63 @@ def test_ends_when_that_time_is_over_or_enough_has_come(tmp_path: Path) -> None:
         out, told = one.process.communicate(timeout=UNTIL_S)
         assert one.process.returncode == 0, told
         assert numbers_in(out) == list(range(count))
+
+
+def test_gaps_that_arise_meanwhile_are_told_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / f"p.{EPOCH}").write_bytes(classic(numbered(3)))
+    catalog = Catalog.create(str(tmp_path / "p.catalog"))
+    catalog.add_gap(Gap(kind="stopped", from_ns=BEGIN_NS, to_ns=BEGIN_NS + NS, detail="before"))
+    late = [
+        Gap(kind="dropped", from_ns=time.time_ns(), to_ns=time.time_ns() + NS, packets=7),
+        Gap(kind="stopped", from_ns=time.time_ns() + NS, detail="SIGTERM"),
+    ]
+
+    def meanwhile(stopping: Stopping, _seconds: float) -> None:
+        told.append(capsys.readouterr().err.splitlines())
+        if len(told) in (2, 4):
+            catalog.add_gap(late[len(told) // 2 - 1])
+        if len(told) == 6:
+            stopping.request()
+
+    told: list[list[str]] = []
+    monkeypatch.setattr(follow, "GAPS_S", 0.0)
+    monkeypatch.setattr(follow, "stopping_wait", meanwhile)
+    where = Where(rings=(str(tmp_path),))
+    assert run(ExtractConfig(where, "", str(tmp_path / "out"), follow=True)) == 0
+    catalog.close()
+
+    assert [len(lines) for lines in told] == [1, 0, 1, 0, 1, 0]
+    assert "stopped (before)" in told[0][0]
+    assert "7 packets dropped" in told[2][0]
+    assert "stopped (SIGTERM)" in told[4][0]
+
+
+def test_the_archive_is_asked_now_and_then_and_for_what_is_new(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[int | None] = []
+
+    class Asking:
+        def tell_gaps(self, _archive: object, from_ns: int | None) -> None:
+            asked.append(from_ns)
+
+    now_s = 0.0
+    monkeypatch.setattr(follow.time, "monotonic", lambda: now_s)
+    monkeypatch.setattr(follow.time, "time_ns", lambda: BEGIN_NS + int(now_s * NS))
+    gaps = follow.Gaps(ExtractConfig(Where()), cast(Archive, None))
+    for _ in range(10):
+        now_s += 1
+        gaps.tell(cast(Extraction, Asking()))
+    assert asked == [BEGIN_NS] * 3
+    now_s = 10 * 3600.0
+    gaps.tell(cast(Extraction, Asking()))
+    assert asked[3:] == [BEGIN_NS + 9 * 3600 * NS]
+
+
+def test_what_is_still_written_is_not_leased(tail: Tail, newest: Path) -> None:
+    """A lease would keep its recorder from locking it."""
+    assert numbers(tail.read()) == [1, 2]
+    with newest.open("rb") as recorder:
+        fcntl.flock(recorder, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -2,11 +2,13 @@
 
 import os
 import pty
+import socket
 from pathlib import Path
 
 import pytest
 
 from daemonlogger_py.errors import StorageError, UsageError
+from daemonlogger_py.readers.archive import Directory
 from daemonlogger_py.readers.extract.output import Output
 from daemonlogger_py.readers.extract.task import Facts
 
@@ -111,6 +113,65 @@ def test_a_name_that_a_ring_would_take_for_its_own(tmp_path: Path) -> None:
     other = Output(str(tmp_path / "q.6"), [], [directory])
     other.discard()
     other.close()
+
+
+@pytest.fixture
+def ring(tmp_path: Path) -> Directory:
+    (tmp_path / "p.5").write_bytes(classic(numbered(1)))
+    (tmp_path / "p.index").mkdir()
+    return member(tmp_path / "p.5").directory._replace(index_dir=str(tmp_path / "p.index"))
+
+
+ENDS = [
+    *("catalog", "catalog-wal", "catalog-shm", "catalog-pages", "catalog-end"),
+    *("socket", "index", "index/a/b"),
+]
+
+
+@pytest.mark.parametrize("there", [False, True])
+@pytest.mark.parametrize("end", ENDS)
+def test_what_belongs_to_the_archive_is_refused(
+    tmp_path: Path, ring: Directory, end: str, there: bool
+) -> None:
+    path = tmp_path / f"p.{end}"
+    path.parent.mkdir(exist_ok=True)
+    if there and end != "index":
+        path.write_bytes(b"kept")
+    before = sorted(tmp_path.rglob("*"))
+
+    with pytest.raises(UsageError, match=f"-w .*p.{end}: belongs to the archive of the ring .*/p;"):
+        Output(str(path), [], [ring])
+    assert sorted(tmp_path.rglob("*")) == before
+    assert not there or end == "index" or path.read_bytes() == b"kept"
+
+
+def test_a_socket_is_refused_as_one(
+    tmp_path: Path, ring: Directory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # a socket's path is short
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind("p.socket")
+        with pytest.raises(UsageError, match="belongs to the archive"):
+            Output("p.socket", [], [ring])
+
+
+@pytest.mark.parametrize("link", ["hardlink_to", "symlink_to"])
+def test_a_link_to_the_archive_is_refused(tmp_path: Path, ring: Directory, link: str) -> None:
+    catalog, path = tmp_path / "p.catalog", tmp_path / "other"
+    catalog.write_bytes(b"kept")
+    getattr(path, link)(catalog)
+
+    with pytest.raises(UsageError, match="other: belongs to the archive"):
+        Output(str(path), [], [ring])
+    assert catalog.read_bytes() == b"kept"
+
+
+@pytest.mark.parametrize("name", ["q.catalog", "p.catalog.pcap", "p.indexed", "below/p.catalog"])
+def test_what_is_only_called_similarly_is_not(tmp_path: Path, ring: Directory, name: str) -> None:
+    (tmp_path / "below").mkdir()
+    output = Output(str(tmp_path / name), [], [ring])
+    output.discard()
+    output.close()
 
 
 def test_a_terminal_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -169,6 +169,20 @@ def test_what_a_ring_did_not_record_is_said_before_it_is_read(tmp_path):
     assert streams(*early, cwd=tmp_path).stderr == b""
 
 
+def test_a_directory_that_holds_a_ring_says_what_was_not_recorded(tmp_path):
+    ring = tmp_path / "ring"
+    ring.mkdir()
+    capture(ring / "dl.1000000000", [CLIENT.syn(), CLIENT.sends(0, b"abc")])
+    with Catalog.create(str(ring / "dl.catalog")) as catalog:
+        second_ns = 10**18 + 10**9
+        catalog.add_gap(Gap(kind="stopped", from_ns=second_ns, to_ns=2 * 10**18, detail="SIGTERM"))
+    asked = ("--ring", ring), ("-r", ring)
+    told, same = (streams(*one, "-o", "out", cwd=tmp_path).stderr for one in asked)
+    assert same == told
+    assert b"stopped (SIGTERM)" in told
+    assert streams("-r", ring, "-o", "out", "-q", cwd=tmp_path).stderr == b""
+
+
 def test_gaps_are_told_at_the_end_and_listed_when_asked(tmp_path):
     pcap = capture(tmp_path / "in.pcap", [CLIENT.syn(), CLIENT.sends(2, b"c")])
     ran = streams("-o", "out", "--gaps", "-r", pcap, cwd=tmp_path)
