@@ -295,7 +295,8 @@ VERIFY_OPTIONS: tuple[Option, ...] = (
         long="rebuild",
         help="make the catalog anew, from the savefiles alone",
         man="Make the catalog anew from the savefiles alone. Pins and the ledger of gaps are kept"
-        " where they can still be read.",
+        " where they can still be read. Savefiles that are not what the catalog before says of them"
+        " are named, and the status is 1.",
         group=CHECKS,
     ),
     Option(
@@ -303,8 +304,9 @@ VERIFY_OPTIONS: tuple[Option, ...] = (
         help="keep the whole records of damaged savefiles, and the original too",
         man="Cut what is left of a record off the end of a savefile that nobody writes to. Where"
         " there is damage in the middle, write all whole records to a new file, and keep the"
-        " damaged one under another name. No whole record is lost, whenever the program is"
-        " killed.",
+        " damaged one as NAME.damaged, which is never pruned: it goes on taking room until you"
+        " remove it. No whole record is lost, whenever the program is killed. The index of a"
+        " savefile that was repaired is removed, and what a killed repair left.",
         group=CHECKS,
     ),
     _JSON._replace(

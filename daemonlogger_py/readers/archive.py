@@ -7,7 +7,7 @@ or with a damaged one, all of it still works, from the savefiles alone.
 
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import NamedTuple, Self
 
@@ -19,7 +19,7 @@ from daemonlogger_py.readers.inputs.ring import Begin, first_packet_ns, may_hold
 from daemonlogger_py.savefile.catalog import Catalog
 from daemonlogger_py.savefile.catalog_rows import OPEN, Entry, Gap
 from daemonlogger_py.savefile.leases import is_written
-from daemonlogger_py.savefile.names import Naming
+from daemonlogger_py.savefile.names import Naming, SavefileName
 
 __all__ = ["Archive", "Directory", "Member", "gap_lines"]
 
@@ -30,8 +30,9 @@ _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
 # At a roll-over two savefiles are being written: the next is begun before the last one is sealed.
 _BEING_WRITTEN = 2
-# More single questions to the catalog than this cost more than reading all of it.
+# More single questions to the catalog than this cost more than reading all between them.
 _ASKED_ONE_BY_ONE = 50
+_AT_ONCE = 1000  # savefiles whose entries are in memory while they are gone through one by one
 
 
 class Directory(NamedTuple):
@@ -56,7 +57,8 @@ class Member(NamedTuple):
     size_bytes: int
     modified_ns: int
     state: str  # "open", "sealed", "recovered"; "unknown": no entry, and nobody writes it
-    entry: Entry | None  # what the catalog says, if it is about the file as it is now
+    # What the catalog says but its chain, if it is about the file as it is now.
+    entry: Entry | None
 
     def open(self) -> int:
         """A descriptor to read it by. Raises OSError, FileNotFoundError once it is pruned."""
@@ -76,6 +78,7 @@ class Archive:
         self._where = where
         self._named: list[list[str] | None] = []  # per directory; None: whatever is in it
         self._dir_fds: dict[str, int] = {}
+        self._unread: set[int] = set()  # directories whose catalog failed meanwhile
         try:
             for ring in where.rings:
                 self._add_ring(ring, where.prefix)
@@ -110,10 +113,16 @@ class Archive:
 
         Without those that cannot hold packets of the span asked for. Raises SourceError.
         """
-        found: list[Member] = []
-        for directory, named in zip(self.directories, self._named, strict=True):
-            found += self._needed(list(self._members(directory, named)))
-        return found
+        return [member for directory in self.directories for member in self.members_of(directory)]
+
+    def members_of(self, directory: Directory) -> Iterator[Member]:
+        """Those of one directory, one by one: of all of them, only names are in memory."""
+        return (member for member, _ in self.with_entries(directory))
+
+    def with_entries(self, directory: Directory) -> Iterator[tuple[Member, Entry | None]]:
+        """The same, each with its entry, also one that is about the file as it was."""
+        at = next(at for at, one in enumerate(self.directories) if one is directory)
+        return self._needed(self._members(directory, self._named[at]))
 
     def gaps(
         self, from_ns: int | None = None, to_ns: int | None = None
@@ -142,26 +151,33 @@ class Archive:
         return sorted(found, key=lambda one: one[1].from_ns)
 
     def covered(
-        self, from_ns: int | None = None, to_ns: int | None = None
+        self,
+        from_ns: int | None = None,
+        to_ns: int | None = None,
+        members: Iterable[Member] | None = None,
     ) -> tuple[int | None, int | None]:
         """From when to when savefiles reach within that span; (None, None): not at all.
 
-        By the catalog, else by names, the first packets and the times of the files.
+        By the catalog, else by names, the first packets and the times of the files. `members` is
+        what `members()` gave, if that was asked for; otherwise they are gone through again.
         """
         from_ns = self._where.from_ns if from_ns is None else from_ns
         to_ns = self._where.to_ns if to_ns is None else to_ns
-        begins: list[int] = []
-        ends: list[int] = []
-        for member in self.members():
+        first_ns: int | None = None
+        last_ns: int | None = None
+        if members is None:
+            members = (one for where in self.directories for one in self.members_of(where))
+        for member in members:
             begin = self._begin(member)
-            if begin.has_packets:
-                begins.append(begin.packet_ns)
-                entry = member.entry
-                last_ns = member.modified_ns if entry is None else entry.last_ns
-                ends.append(begin.packet_ns if last_ns is None else last_ns)
-        if not begins:
+            if not begin.has_packets:
+                continue
+            entry = member.entry
+            end_ns = member.modified_ns if entry is None else entry.last_ns
+            end_ns = begin.packet_ns if end_ns is None else end_ns
+            first_ns = begin.packet_ns if first_ns is None else min(first_ns, begin.packet_ns)
+            last_ns = end_ns if last_ns is None else max(last_ns, end_ns)
+        if first_ns is None or last_ns is None:
             return None, None
-        first_ns, last_ns = min(begins), max(ends)
         first_ns = first_ns if from_ns is None else max(first_ns, from_ns)
         last_ns = last_ns if to_ns is None else min(last_ns, to_ns)
         return (first_ns, last_ns) if first_ns <= last_ns else (None, None)
@@ -240,73 +256,80 @@ class Archive:
         if line not in self.complaints:
             self.complaints.append(line)
 
-    def _members(self, directory: Directory, named: list[str] | None) -> Iterator[Member]:
+    def _members(
+        self, directory: Directory, named: list[str] | None
+    ) -> Iterator[tuple[Member, Entry | None]]:
         try:
-            files = _named_files(directory, named) if named is not None else _files(directory)
+            names = _names(directory) if named is None else sorted(map(_read, named))
+            newest = {name.name for name in names[-_BEING_WRITTEN:]}
+            names.reverse()
+            asked_one_by_one = named is not None and len(named) <= _ASKED_ONE_BY_ONE
+            self._unread.discard(id(directory))
+            while names:
+                some = names[: -_AT_ONCE - 1 : -1]
+                del names[-_AT_ONCE:]
+                # Entries first: what is sealed in between has none, rather than a wrong one.
+                entries = self._entries(directory, some, asked_one_by_one=asked_one_by_one)
+                followed = named is not None or directory.prefix is None
+                files = _files(directory, some, followed=followed)
+                yield from _joined(directory, files, entries, newest)
         except OSError as error:
             raise SourceError(f"{directory.shown}: {error.strerror}") from None
-        entries = self._entries(directory.catalog, named)
-        newest = {file.name for file in files[-_BEING_WRITTEN:]}
-        shown = os.path.join(directory.shown, "")
-        for file in files:
-            entry = entries.get(file.name)
-            known = entry if entry is not None and _is_about(entry, file) else None
-            state = UNKNOWN
-            if known is not None:
-                state = known.state
-            elif file.name in newest or (entry is not None and entry.state == OPEN):
-                state = _state(directory, file.name)
-            yield Member(
-                directory,
-                file.name,
-                shown + _printable(file.name),
-                file.epoch,
-                file.serial,
-                file.size_bytes,
-                file.modified_ns,
-                state,
-                known,
-            )
 
-    def _entries(self, catalog: Catalog | None, named: list[str] | None) -> dict[str, Entry]:
-        if catalog is None:
+    def _entries(
+        self, directory: Directory, names: Sequence[SavefileName], *, asked_one_by_one: bool
+    ) -> dict[str, Entry]:
+        catalog = directory.catalog
+        if catalog is None or id(directory) in self._unread:
             return {}
         before = catalog.disbelieved
         found: dict[str, Entry] = {}
         try:
-            if named is not None and len(named) <= _ASKED_ONE_BY_ONE:
-                asked = ((name, catalog.entry(name)) for name in named)
+            if asked_one_by_one:
+                asked = ((name, catalog.entry(name)) for _, _, name in names)
                 found = {name: entry for name, entry in asked if entry is not None}
             else:
-                found = {entry.name: entry for entry in catalog.entries()}
+                entries = catalog.unlinked_entries(names[0].epoch, names[-1].epoch)
+                found = {entry.name: entry for entry in entries}
         except CatalogError as error:
+            # Not once for each part: a lock is waited for.
+            self._unread.add(id(directory))
             self._complain(f"{error}; savefiles are read without it")
         if catalog.disbelieved > before:
             self._complain(f"{catalog.path}: is damaged: not all of its rows are believed")
         return found
 
-    def _needed(self, members: list[Member]) -> list[Member]:
+    def _needed(
+        self, members: Iterator[tuple[Member, Entry | None]]
+    ) -> Iterator[tuple[Member, Entry | None]]:
         """Those that may hold packets of the span asked for, in their order."""
         from_ns, to_ns = self._where.from_ns, self._where.to_ns
         if from_ns is None and to_ns is None:
-            return members
-        chosen: list[Member] = []
-        following: Begin | None = None  # of the next savefile that has packets
-        for member in reversed(members):
+            yield from members
+            return
+        # Without an entry it takes the next savefile that has packets to know; None: is needed.
+        waiting: list[tuple[tuple[Member, Entry | None], Begin | None]] = []
+        for both in members:
+            member = both[0]
             if member.directory.prefix is None:
-                chosen.append(member)
+                yield both
                 continue
             begin = self._begin(member)
-            if member.entry is not None:
-                needed = _holds(member.entry, from_ns, to_ns)
-            else:
-                needed = may_hold(begin, following, from_ns, to_ns)
-            if needed:
-                chosen.append(member)
             if begin.has_packets:
-                following = begin
-        chosen.reverse()
-        return chosen
+                for one, its in waiting:
+                    if its is None or may_hold(its, begin, from_ns, to_ns):
+                        yield one
+                waiting.clear()
+            if member.entry is None:
+                waiting.append((both, begin))
+            elif _holds(member.entry, from_ns, to_ns):
+                if waiting:
+                    waiting.append((both, None))
+                else:
+                    yield both
+        for one, its in waiting:
+            if its is None or may_hold(its, None, from_ns, to_ns):
+                yield one
 
     def _begin(self, member: Member) -> Begin:
         if member.entry is not None:
@@ -323,37 +346,62 @@ class _File(NamedTuple):
     modified_ns: int
 
 
-def _files(directory: Directory) -> list[_File]:
+def _names(directory: Directory) -> list[SavefileName]:
+    """The regular files that belong to it, oldest first. Raises OSError."""
     if directory.prefix is None:
         names = savefiles_in(directory.path or os.curdir)
-        return _named_files(directory, [name for name in names if not NUMBERED.fullmatch(name)])
+        return sorted(_read(name) for name in names if not NUMBERED.fullmatch(name))
     parse = Naming(directory.prefix).parse
-    found: list[_File] = []
+    found: list[SavefileName] = []
     with os.scandir(directory.dir_fd) as entries:
         for entry in entries:
             name = parse(entry.name)
-            if name is None or not entry.is_file(follow_symlinks=False):
-                continue
-            try:
-                status = entry.stat(follow_symlinks=False)
-            except FileNotFoundError:
-                continue  # pruned meanwhile
-            found.append(_File(*name, status.st_size, status.st_mtime_ns))
+            if name is not None and entry.is_file(follow_symlinks=False):
+                found.append(name)
     found.sort()
     return found
 
 
-def _named_files(directory: Directory, names: Sequence[str]) -> list[_File]:
-    found: list[_File] = []
-    for name in names:
-        match = NUMBERED.fullmatch(name)
-        epoch, serial = (int(match[2]), int(match[3] or 0)) if match else (0, 0)
+def _read(name: str) -> SavefileName:
+    match = NUMBERED.fullmatch(name)
+    epoch, serial = (int(match[2]), int(match[3] or 0)) if match else (0, 0)
+    return SavefileName(epoch, serial, name)
+
+
+def _files(
+    directory: Directory, names: Iterable[SavefileName], *, followed: bool
+) -> Iterator[_File]:
+    """Those that were not pruned meanwhile; links are followed where somebody named them."""
+    for epoch, serial, name in names:
         try:
-            status = os.stat(name, dir_fd=directory.dir_fd)
+            status = os.stat(name, dir_fd=directory.dir_fd, follow_symlinks=followed)
         except FileNotFoundError:
             continue
-        found.append(_File(epoch, serial, name, status.st_size, status.st_mtime_ns))
-    return sorted(found)
+        yield _File(epoch, serial, name, status.st_size, status.st_mtime_ns)
+
+
+def _joined(
+    directory: Directory,
+    files: Iterable[_File],
+    entries: Mapping[str, Entry],
+    newest: Container[str],
+) -> Iterator[tuple[Member, Entry | None]]:
+    """Savefiles with their entries; what of these is believed decides what a savefile is."""
+    shown = os.path.join(directory.shown, "")
+    for file in files:
+        epoch, serial, name, size_bytes, modified_ns = file
+        entry = entries.get(name)
+        known = entry if entry is not None and _is_about(entry, file) else None
+        state = UNKNOWN
+        if known is not None:
+            # What is equal is in memory once.
+            name, size_bytes, modified_ns = known.name, known.size_bytes, known.modified_ns
+            state = known.state
+        elif name in newest or (entry is not None and entry.state == OPEN):
+            state = _state(directory, name)
+        path = shown + _printable(name)
+        member = Member(directory, name, path, epoch, serial, size_bytes, modified_ns, state, known)
+        yield member, entry
 
 
 def _is_about(entry: Entry, file: _File) -> bool:

@@ -7,11 +7,10 @@ it looks is `ls_rows`'s.
 
 import time
 from collections.abc import Iterator, Sequence
-from itertools import groupby
 
 from daemonlogger_py.config.archive import LsConfig
 from daemonlogger_py.errors import CatalogError
-from daemonlogger_py.readers.archive import Archive, Directory, Member
+from daemonlogger_py.readers.archive import Archive, Directory
 from daemonlogger_py.readers.figures import counted, duration, size
 from daemonlogger_py.readers.ls_rows import (
     FOR_PEOPLE,
@@ -84,10 +83,9 @@ class Totals:
 def run(config: LsConfig) -> int:
     """Print the list and return the exit status. Raises UsageError, SourceError, OutputError."""
     with Archive(config.where) as archive:
-        members = archive.members()
         gaps = archive.gaps() if config.gaps else []
         totals = Totals(config.where.from_ns, config.where.to_ns)
-        listing = Listing(archive, members, gaps, totals)
+        listing = Listing(archive, gaps, totals)
         if config.json:
             write_lines(map(json_line, listing))
         elif on_terminal():
@@ -105,22 +103,18 @@ def run(config: LsConfig) -> int:
 class Listing:
     """Savefiles directory by directory, each gap before the first savefile that begins after it.
 
-    What is given out is added to `totals`.
+    They are looked up as they are taken, so that not all are in memory; what is given out is added
+    to `totals`.
     """
 
     def __init__(
         self,
         archive: Archive,
-        members: Sequence[Member],
         gaps: Sequence[tuple[Directory, Gap]],
         totals: Totals,
     ) -> None:
         self.complaints: list[str] = []
-        self._directories = archive.directories
-        self._members = {
-            id(directory): list(group)
-            for directory, group in groupby(members, key=lambda member: member.directory)
-        }
+        self._archive = archive
         self._gaps = gaps
         self._totals = totals
 
@@ -130,18 +124,18 @@ class Listing:
 
     def by_directory(self) -> Iterator[tuple[Directory, Iterator[Listed | Gap]]]:
         """Directories, each with what is in it; take one's things before the next."""
-        for directory in self._directories:
+        for directory in self._archive.directories:
             self._totals.next_directory()
             yield directory, self._things(directory)
 
     def __len__(self) -> int:
-        return len(self._directories)
+        return len(self._archive.directories)
 
     def _things(self, directory: Directory) -> Iterator[Listed | Gap]:
         pins = self._pins(directory)
         gaps = [gap for where, gap in self._gaps if where is directory]
         gaps.reverse()
-        for member in self._members.get(id(directory), ()):
+        for member in self._archive.members_of(directory):
             listed = Listed.of(member, pins)
             while gaps and gaps[-1].from_ns < listed.begin_ns:
                 self._totals.add_gap(gaps[-1])

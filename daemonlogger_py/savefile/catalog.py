@@ -17,11 +17,13 @@ from daemonlogger_py.savefile.catalog_database import bound
 from daemonlogger_py.savefile.catalog_ledger import Ledger
 from daemonlogger_py.savefile.catalog_rows import (
     GENESIS,
+    LARGEST,
     Entry,
     Link,
     Pin,
     chain_of,
     to_entry,
+    to_unlinked_entry,
 )
 from daemonlogger_py.savefile.catalog_schema import LINK, PIN, SAVEFILE, TABLES
 
@@ -43,6 +45,15 @@ class Catalog(Ledger):
         where = f"WHERE {wanted} ORDER BY epoch, serial, name"
         span = {"from_ns": from_ns, "to_ns": to_ns}
         return (to_entry(columns) for columns in self._believed(SAVEFILE, where, span))
+
+    def unlinked_entries(self, first_epoch: int, last_epoch: int) -> Iterator[Entry]:
+        """Those of savefiles named by these epochs, without `previous_chain` and `chain`.
+
+        A part of all at a time: no transaction stays open while savefiles are read.
+        """
+        where = "WHERE epoch BETWEEN ? AND ? ORDER BY epoch, serial, name"
+        span = min(first_epoch, LARGEST), min(last_epoch, LARGEST)
+        return (to_unlinked_entry(columns) for columns in self._believed(SAVEFILE, where, span))
 
     def entry(self, name: str) -> Entry | None:
         """That of one savefile."""
@@ -103,6 +114,16 @@ class Catalog(Ledger):
     def links(self) -> Iterator[Link]:
         """What is kept of savefiles that are gone or altered, by position."""
         return map(Link._make, self._believed(LINK, "ORDER BY position"))
+
+    def linked(self) -> Iterator[Link]:
+        """The links of savefiles that are there, by position; pruned_ns is 0."""
+        where = "WHERE typeof(position) = 'integer' ORDER BY position"
+        for columns in self._believed(SAVEFILE, where):
+            entry = to_entry(columns)
+            previous, sha256, chain = entry.previous_chain, entry.sha256, entry.chain
+            if entry.position is None or previous is None or sha256 is None or chain is None:
+                continue
+            yield Link(entry.position, entry.name, entry.size_bytes, sha256, previous, chain, 0)
 
     def mend(self) -> dict[str, int]:
         """Remove rows whose checksum does not fit, and count them by table.

@@ -4,10 +4,9 @@ Finds what decayed and what does not follow from each other. Whether savefiles a
 says is for whoever reads them to compare.
 """
 
+import heapq
 import time
 from collections.abc import Callable, Iterator
-from itertools import pairwise
-from typing import NamedTuple
 
 from daemonlogger_py.errors import CatalogError
 from daemonlogger_py.savefile import catalog_pages
@@ -18,6 +17,10 @@ from daemonlogger_py.savefile.catalog_schema import APPLICATION_ID, TABLES, VERS
 _MOST_FAULTS = 100
 # A recorder that writes meanwhile looks like damage to who reads beside SQLite: look again.
 _LOOKS, _BETWEEN_S = 2, 0.05
+_RELINKED = (
+    "SELECT link.position FROM link JOIN savefile ON savefile.name = link.name"
+    " WHERE savefile.state = 'sealed' AND savefile.sha256 IS NOT link.sha256"
+)
 
 
 def faults(catalog: Catalog) -> Iterator[str]:
@@ -58,49 +61,35 @@ def _rows(catalog: Catalog) -> Iterator[str]:
                 yield f"the row of {table.name} {what!s} does not fit its checksum"
 
 
-class _Joint(NamedTuple):
-    link: Link
-    living: bool
-
-
 def _chain(catalog: Catalog) -> Iterator[str]:
-    joints = sorted(_joints(catalog))
-    for joint in joints:
-        link = joint.link
+    before: Link | None = None
+    # Both come in the order of the chain: none of them is in memory for longer than its turn.
+    for link in heapq.merge(catalog.linked(), catalog.links(), key=lambda one: one.position):
         if link.chain != chain_of(link.previous_chain, link.name, link.size_bytes, link.sha256):
             yield f"chain: link {link.position} ({link.name}) does not fit what it links"
-    for (before, _), (after, _) in pairwise(joints):
-        if after.position == before.position:
-            yield f"chain: two savefiles are link {after.position}: {before.name}, {after.name}"
-        elif after.position != before.position + 1:
-            missing = f"{before.position + 1} to {after.position - 1}"
-            yield f"chain: links {missing} are missing, before {after.name}"
-        elif after.previous_chain != before.chain:
-            yield f"chain: link {after.position} ({after.name}) does not continue {before.name}"
-    if joints and joints[0].link.position == 1 and joints[0].link.previous_chain != GENESIS:
-        yield f"chain: the first link ({joints[0].link.name}) does not begin it"
+        if before is None:
+            if link.position == 1 and link.previous_chain != GENESIS:
+                yield f"chain: the first link ({link.name}) does not begin it"
+        elif link.position == before.position:
+            yield f"chain: two savefiles are link {link.position}: {before.name}, {link.name}"
+        elif link.position != before.position + 1:
+            missing = f"{before.position + 1} to {link.position - 1}"
+            yield f"chain: links {missing} are missing, before {link.name}"
+        elif link.previous_chain != before.chain:
+            yield f"chain: link {link.position} ({link.name}) does not continue {before.name}"
+        before = link
 
 
 def _altered(catalog: Catalog) -> Iterator[str]:
     """Savefiles that a recorder found changed, and linked again as they were then."""
-    sealed = {one.name: one.sha256 for one in catalog.entries() if one.state == SEALED}
-    for link in catalog.links():
-        if sealed.get(link.name, link.sha256) != link.sha256:
-            yield f"{link.name} was altered after it was sealed as link {link.position}"
-
-
-def _joints(catalog: Catalog) -> Iterator[_Joint]:
-    for entry in catalog.entries():
-        if entry.position is None:
+    # SQLite finds which these may be; whether their rows are to be believed is asked again.
+    positions = {position for (position,) in catalog.query(_RELINKED)}
+    for link in catalog.links() if positions else ():
+        if link.position not in positions:
             continue
-        previous, sha256, chain = entry.previous_chain, entry.sha256, entry.chain
-        if previous is not None and sha256 is not None and chain is not None:
-            yield _Joint(
-                Link(entry.position, entry.name, entry.size_bytes, sha256, previous, chain, 0),
-                living=True,
-            )
-    for link in catalog.links():
-        yield _Joint(link, living=False)
+        entry = catalog.entry(link.name)
+        if entry is not None and entry.state == SEALED and entry.sha256 != link.sha256:
+            yield f"{link.name} was altered after it was sealed as link {link.position}"
 
 
 def _files(catalog: Catalog) -> Iterator[str]:

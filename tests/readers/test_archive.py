@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from daemonlogger_py.config.archive import Where
-from daemonlogger_py.errors import SourceError, UsageError
+from daemonlogger_py.errors import CatalogError, SourceError, UsageError
+from daemonlogger_py.readers import archive as module
 from daemonlogger_py.readers.archive import Archive, Member
 from daemonlogger_py.savefile.catalog_rows import ARCHIVED, OPEN, Gap
 
@@ -326,6 +327,89 @@ def test_what_savefiles_cover(tmp_path: Path, listed: int) -> None:
         assert last_ns in (seconds(2 * EVERY_S + 49) + 5000, seconds(3 * EVERY_S))
         assert archive.covered(seconds(30), seconds(40)) == (seconds(30), seconds(40))
         assert archive.covered(seconds(10_000)) == (None, None)
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 3, 1000])
+def test_a_part_at_a_time_is_the_same(
+    tmp_path: Path, at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = make_ring(tmp_path, savefiles=7, listed=5)
+    with open_catalog(tmp_path) as catalog:
+        catalog.remove(made[2], 1)
+    paths = tuple(str(tmp_path / name) for name in made)
+    wheres = [
+        Where(rings=(str(tmp_path),)),
+        Where(paths=paths),
+        Where(rings=(str(tmp_path),), from_ns=seconds(EVERY_S + 5), to_ns=seconds(5 * EVERY_S)),
+    ]
+    expected = [_everything(where) for where in wheres]
+    assert [len(found) for found in expected] == [7, 7, 5]
+    monkeypatch.setattr(module, "_AT_ONCE", at_once)
+    monkeypatch.setattr(module, "_ASKED_ONE_BY_ONE", 0)
+    assert [_everything(where) for where in wheres] == expected
+
+
+def _everything(where: Where) -> list[tuple[object, ...]]:
+    with Archive(where) as archive:
+        return [(*one[1:8], one.entry and one.entry.first_ns) for one in archive.members()]
+
+
+def test_what_was_pruned_since_the_listing_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_AT_ONCE", 1)
+    made = make_ring(tmp_path, savefiles=4)
+    with Archive(Where(rings=(str(tmp_path),))) as archive:
+        found = archive.members_of(archive.directories[0])
+        assert next(found).name == made[0]
+        (tmp_path / made[2]).unlink()
+        assert names(list(found)) == [made[1], made[3]]
+
+
+def test_no_transaction_stays_open_between_two_savefiles(tmp_path: Path) -> None:
+    make_ring(tmp_path)
+    with Archive(Where(rings=(str(tmp_path),))) as archive:
+        found = archive.members_of(archive.directories[0])
+        next(found)
+        with open_catalog(tmp_path) as catalog:
+            catalog.set_pin_quota_bytes(7)
+            # All of the log can be taken over: no reader needs what was before.
+            assert catalog.query("PRAGMA wal_checkpoint(TRUNCATE)") == [(0, 0, 0)]
+        assert len(list(found)) == 2
+
+
+def test_a_catalog_that_fails_is_asked_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = make_ring(tmp_path, savefiles=6)
+    asked = []
+
+    def fails(*epochs: int) -> None:
+        asked.append(epochs)
+        raise CatalogError("p.catalog: is locked by another process")
+
+    monkeypatch.setattr(module, "_AT_ONCE", 2)
+    with Archive(Where(rings=(str(tmp_path),))) as archive:
+        catalog = archive.directories[0].catalog
+        monkeypatch.setattr(catalog, "unlinked_entries", fails)
+        found = archive.members()
+        assert (names(found), {one.entry for one in found}) == (made, {None})
+        assert asked == [(FIRST, FIRST + EVERY_S)]
+        assert len(archive.complaints) == 1
+        monkeypatch.undo()
+        assert all(one.entry for one in archive.members())  # it is asked again another time
+
+
+def test_what_is_covered_by_members_that_were_listed(tmp_path: Path) -> None:
+    make_ring(tmp_path, savefiles=4)
+    with Archive(Where(rings=(str(tmp_path),))) as archive:
+        found = archive.members()
+        assert archive.covered(members=found) == archive.covered()
+        assert archive.covered(members=found[1:2]) == (
+            seconds(EVERY_S) + 5000,
+            seconds(EVERY_S + 49) + 5000,
+        )
+        assert archive.covered(members=[]) == (None, None)
 
 
 def test_a_kept_gap_is_one_of_the_catalog(tmp_path: Path) -> None:

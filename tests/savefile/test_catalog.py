@@ -207,3 +207,19 @@ def test_a_damaged_one_is_set_aside_with_its_log(catalog: Catalog, path: str) ->
         assert list(other.entries()) == []
     catalog.close()
     assert set_aside(path) == path + ".damaged.1"
+
+
+def test_entries_without_their_links(tmp_path: Path) -> None:
+    with Catalog.create(str(tmp_path / "p.catalog")) as catalog:
+        for epoch in range(1, 7):
+            row = Entry(f"p.{epoch}", epoch, 0, SEALED, 9, epoch, why="size", sha256=bytes(32))
+            catalog.seal(row)
+        whole = [entry._replace(previous_chain=None, chain=None) for entry in catalog.entries()]
+        assert list(catalog.unlinked_entries(2, 4)) == whole[1:4]
+        assert list(catalog.unlinked_entries(0, 10**30)) == whole
+        assert list(catalog.unlinked_entries(7, 9)) == []
+        first, second, *_ = catalog.unlinked_entries(1, 2)
+        assert first.state is second.state
+        linked = list(catalog.linked())
+        assert [link.position for link in linked] == [1, 2, 3, 4, 5, 6]
+        assert [link.chain for link in linked] == [entry.chain for entry in catalog.entries()]

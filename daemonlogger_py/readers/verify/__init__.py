@@ -5,6 +5,7 @@
 ``checking``  walks, hashes and compares; changes nothing
 ``rebuild``   makes catalogs anew from the savefiles
 ``repair``    keeps whole records of damaged savefiles
+``remains``   removes what killed repairs, and repaired savefiles, leave behind
 
 `run` does what a VerifyConfig asks for.
 """

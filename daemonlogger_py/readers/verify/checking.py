@@ -10,16 +10,15 @@ import stat
 import sys
 import threading
 import time
-from collections.abc import Generator, Iterator, Mapping
-from contextlib import closing, suppress
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from typing import NamedTuple
 
-from daemonlogger_py.config.archive import VerifyConfig
+from daemonlogger_py.config.archive import VerifyConfig, Where
 from daemonlogger_py.errors import CatalogError
 from daemonlogger_py.readers.archive import Directory, Member
 from daemonlogger_py.readers.inputs.directory import PCAPNG_MAGIC
 from daemonlogger_py.readers.output import write_lines
-from daemonlogger_py.readers.progress import Progress
 from daemonlogger_py.readers.verify.looking import Asked, Looking, in_order
 from daemonlogger_py.readers.verify.verdict import CatalogVerdict, Verdict
 from daemonlogger_py.savefile.catalog_rows import ARCHIVED, OPEN, Entry
@@ -42,6 +41,7 @@ class _Task(NamedTuple):
     strange: bool  # there is a catalog, and nothing of it in there
     sidecar: str | None  # path of its index
     named: bool  # it was asked for itself, and has to be there
+    hashed: bool  # what is in it is compared, not only its size
 
 
 class Counter:
@@ -76,20 +76,21 @@ def verdicts(config: VerifyConfig) -> Generator[Verdict | CatalogVerdict, None, 
     counter = Counter()
     with (
         Looking(config.where) as looking,
-        Progress(looking.total_bytes, wanted=config.progress and not _on_terminal()) as progress,
+        looking.progress(wanted=config.progress and not _on_terminal()) as progress,
     ):
         for asked in looking.asked:
             if isinstance(asked, Verdict):
                 yield asked
                 continue
-            tasks = list(_tasks(asked, config))
-            found = in_order(tasks, lambda task: _verdict(task, counter), config.jobs)
+            found = in_order(
+                _tasks(asked, config), lambda task: _verdict(task, counter), config.jobs
+            )
             with closing(found):
                 for verdict in found:
                     if verdict is not None:
                         yield verdict
                     progress.update(counter.read_bytes)
-            yield from _of_catalogs(asked, config)
+            yield from _of_catalogs(asked, config.where)
 
 
 def _on_terminal() -> bool:
@@ -98,29 +99,24 @@ def _on_terminal() -> bool:
 
 
 def _tasks(asked: Asked, config: VerifyConfig) -> Iterator[_Task]:
-    entries: dict[int, Mapping[str, Entry]] = {}
-    for member in asked.members:
+    catalogued = {id(one) for one in asked.directories if _has_entries(one)}
+    for member, entry in asked.with_entries():
         directory = member.directory
-        if id(directory) not in entries:
-            entries[id(directory)] = _entries(directory) if config.hashes else {}
         index_dir = config.index_dir or directory.index_dir
         sidecar = None
         if config.indexes and index_dir is not None:
             from daemonlogger_py.readers.index.sidecar import sidecar_name
 
             sidecar = os.path.join(index_dir, sidecar_name(member.name))
-        known = entries[id(directory)]
-        entry = known.get(member.name)
-        strange = bool(known) and entry is None and member.state != OPEN
-        yield _Task(member, entry, strange, sidecar, asked.named)
+        strange = id(directory) in catalogued and entry is None and member.state != OPEN
+        yield _Task(member, entry, strange, sidecar, asked.named, config.hashes)
 
 
-def _entries(directory: Directory) -> Mapping[str, Entry]:
-    found: dict[str, Entry] = {}
-    with suppress(CatalogError):  # its own verdict says so
-        for entry in directory.catalog.entries() if directory.catalog is not None else ():
-            found[entry.name] = entry
-    return found
+def _has_entries(directory: Directory) -> bool:
+    try:
+        return directory.catalog is not None and any(True for _ in directory.catalog.entries())
+    except CatalogError:  # its own verdict says so
+        return False
 
 
 def _verdict(task: _Task, counter: Counter) -> Verdict | None:
@@ -146,13 +142,13 @@ def _of_savefile(path: str, fd: int, task: _Task, counter: Counter) -> Verdict:
     status = os.fstat(fd)
     if not stat.S_ISREG(status.st_mode):
         return Verdict(path, damage="not a regular file")
-    faults = [*_compared(fd, status, task.entry, counter), *_of_sidecar(fd, task.sidecar)]
+    faults = [*_compared(fd, status, task, counter), *_of_sidecar(fd, task.sidecar)]
     foreign = foreign_format(os.pread(fd, 8, 0))
     if foreign:
         damage = f"not verified: {foreign}, and only classic pcap is verified"
         return Verdict(path, size_bytes=status.st_size, damage=damage, faults=tuple(faults))
     found = walk(fd)
-    if task.entry is None or task.entry.sha256 is None:
+    if not task.hashed or task.entry is None or task.entry.sha256 is None:
         counter.add(found.size_bytes)
     return Verdict(
         path,
@@ -167,13 +163,12 @@ def _of_savefile(path: str, fd: int, task: _Task, counter: Counter) -> Verdict:
     )
 
 
-def _compared(
-    fd: int, status: os.stat_result, entry: Entry | None, counter: Counter
-) -> Iterator[str]:
+def _compared(fd: int, status: os.stat_result, task: _Task, counter: Counter) -> Iterator[str]:
     """What differs from when the savefile was sealed."""
+    entry = task.entry
     if entry is None or entry.state == OPEN or entry.sha256 is None:
         return
-    sha256 = sha256_of(fd, status.st_size, counter.add)
+    sha256 = sha256_of(fd, status.st_size, counter.add) if task.hashed else entry.sha256
     if status.st_size != entry.size_bytes:
         yield f"altered: {status.st_size} bytes, and {entry.size_bytes} when it was sealed"
     elif sha256 != entry.sha256:
@@ -195,10 +190,8 @@ def foreign_format(head: bytes) -> str | None:
     return next((name for magic, name in FOREIGN_MAGIC.items() if head.startswith(magic)), None)
 
 
-def _of_catalogs(asked: Asked, config: VerifyConfig) -> Iterator[CatalogVerdict]:
+def _of_catalogs(asked: Asked, where: Where) -> Iterator[CatalogVerdict]:
     """Verdicts on the catalogs of rings that are looked at as a whole."""
-    if not config.hashes:
-        return
     for line in asked.archive.complaints:
         # Only catalogs are complained of; their path is said first.
         path = next(
@@ -212,7 +205,7 @@ def _of_catalogs(asked: Asked, config: VerifyConfig) -> Iterator[CatalogVerdict]
         yield CatalogVerdict(path, (line,))
     if asked.named:
         return
-    spanned = config.where.from_ns is not None or config.where.to_ns is not None
+    spanned = where.from_ns is not None or where.to_ns is not None
     for directory in asked.directories:
         catalog = directory.catalog
         if catalog is not None:
@@ -222,21 +215,41 @@ def _of_catalogs(asked: Asked, config: VerifyConfig) -> Iterator[CatalogVerdict]
 
 def _gone(directory: Directory) -> Iterator[str]:
     """Savefiles that the catalog has and the directory has not."""
-    missing = _missing(directory)
+    missing = [name for name in _sealed(directory) if not _is_there(directory, name)]
     if missing:
         # What is recording may have pruned them, and what was killed may not have said so.
         time.sleep(_PRUNED_S)
-        last = _last_run_ended(directory)
-        missing = _missing(directory) & missing if last else set()
-    for name in sorted(missing):
-        yield f"{name} is gone, and was not pruned"
+        if not _last_run_ended(directory):
+            return
+    for name in missing:
+        if _is_sealed(directory, name) and not _is_there(directory, name):
+            yield f"{name} is gone, and was not pruned"
 
 
-def _missing(directory: Directory) -> set[str]:
-    names = {
-        name for name, entry in _entries(directory).items() if entry.state not in (OPEN, ARCHIVED)
-    }
-    return names.difference(os.listdir(directory.dir_fd))
+def _sealed(directory: Directory) -> Iterator[str]:
+    """The savefiles that have to be there, by the catalog."""
+    try:
+        for entry in directory.catalog.entries() if directory.catalog is not None else ():
+            if entry.state not in (OPEN, ARCHIVED):
+                yield entry.name
+    except CatalogError:
+        return  # its own verdict says so
+
+
+def _is_sealed(directory: Directory, name: str) -> bool:
+    try:
+        entry = None if directory.catalog is None else directory.catalog.entry(name)
+    except CatalogError:
+        return False
+    return entry is not None and entry.state not in (OPEN, ARCHIVED)
+
+
+def _is_there(directory: Directory, name: str) -> bool:
+    try:
+        os.stat(name, dir_fd=directory.dir_fd, follow_symlinks=False)
+    except (OSError, ValueError):  # a row may say anything
+        return False
+    return True
 
 
 def _last_run_ended(directory: Directory) -> bool:

@@ -3,9 +3,11 @@
 A path that is not there, or no savefile, is looked at as well: it is a verdict of its own.
 """
 
+import heapq
 import os
+import sys
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from types import TracebackType
@@ -16,7 +18,9 @@ from daemonlogger_py.errors import SourceError
 from daemonlogger_py.readers.archive import Archive, Directory, Member
 from daemonlogger_py.readers.inputs.capture import printable
 from daemonlogger_py.readers.inputs.directory import age_order
+from daemonlogger_py.readers.progress import Progress
 from daemonlogger_py.readers.verify.verdict import Verdict
+from daemonlogger_py.savefile.catalog_rows import Entry
 
 _AHEAD = 4  # savefiles begun for each worker, so that none of them waits for the printing
 
@@ -28,8 +32,19 @@ class Asked(NamedTuple):
     """One ring or PATH that is to be looked at."""
 
     archive: Archive
-    members: list[Member]
     named: bool  # it is a savefile: nothing is said of the rest of its directory
+
+    def members(self) -> Iterator[Member]:
+        """Its savefiles, one by one. Raises SourceError."""
+        return (member for member, _ in self.with_entries())
+
+    def with_entries(self) -> Iterator[tuple[Member, Entry | None]]:
+        """Each with its entry in the catalog, also one that is about the file as it was."""
+        archive = self.archive
+        return heapq.merge(
+            *map(archive.with_entries, archive.directories),
+            key=lambda both: age_order(both[0].name),
+        )
 
     @property
     def directories(self) -> Sequence[Directory]:
@@ -71,30 +86,35 @@ class Looking:
 
     @property
     def total_bytes(self) -> int:
-        """Of all savefiles."""
+        """Of all savefiles, which are gone through for it."""
         return sum(
             member.size_bytes
             for one in self.asked
             if isinstance(one, Asked)
-            for member in one.members
+            for member in one.members()
         )
+
+    def progress(self, *, wanted: bool) -> Progress:
+        """A bar over all savefiles. Raises SourceError."""
+        wanted = wanted and sys.stderr.isatty()
+        return Progress(self.total_bytes if wanted else None, wanted=wanted)
 
     def _add(self, where: Where, *, named: bool) -> None:
         archive = self._stack.enter_context(Archive(where))
-        members = archive.members()
-        members.sort(key=lambda member: age_order(member.name))
-        self.asked.append(Asked(archive, members, named))
+        asked = Asked(archive, named)
+        next(asked.members(), None)  # so that it is known now whether they can be listed
+        self.asked.append(asked)
 
 
 def in_order(
-    tasks: Sequence[_Task], look: Callable[[_Task], _Found], jobs: int | None
+    tasks: Iterable[_Task], look: Callable[[_Task], _Found], jobs: int | None
 ) -> Generator[_Found, None, None]:
     """`look` at all tasks, several at once, and give what was found in their order.
 
     `jobs` of them at a time; None: as many as there are processors for us. What is not yet begun
     when the iterator is closed is not done.
     """
-    workers = min(jobs or len(os.sched_getaffinity(0)), max(len(tasks), 1))
+    workers = jobs or len(os.sched_getaffinity(0))
     if workers == 1:
         yield from map(look, tasks)
         return

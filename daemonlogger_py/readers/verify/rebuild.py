@@ -13,18 +13,28 @@ from typing import NamedTuple, TypeVar
 
 from daemonlogger_py.config.archive import VerifyConfig
 from daemonlogger_py.errors import CatalogError, UsageError
-from daemonlogger_py.readers.archive import CATALOG, UNKNOWN, Directory, Member
+from daemonlogger_py.readers.archive import CATALOG, UNKNOWN, Archive, Directory, Member
 from daemonlogger_py.readers.figures import counted
 from daemonlogger_py.readers.gaps import answers
 from daemonlogger_py.readers.inputs.capture import printable
+from daemonlogger_py.readers.inputs.directory import age_order
 from daemonlogger_py.readers.output import tell, write_lines
-from daemonlogger_py.readers.progress import Progress
 from daemonlogger_py.readers.verify.checking import Counter
 from daemonlogger_py.readers.verify.looking import Looking, in_order
 from daemonlogger_py.readers.verify.verdict import CatalogVerdict, Verdict
 from daemonlogger_py.savefile import catalog_schema
 from daemonlogger_py.savefile.catalog import Catalog, set_aside
-from daemonlogger_py.savefile.catalog_rows import OPEN, RECOVERED, SEALED, Entry, Gap, Pin, Run
+from daemonlogger_py.savefile.catalog_rows import (
+    LARGEST,
+    OPEN,
+    RECOVERED,
+    SEALED,
+    Entry,
+    Gap,
+    Link,
+    Pin,
+    Run,
+)
 from daemonlogger_py.savefile.leases import is_written
 from daemonlogger_py.savefile.names import SavefileName
 from daemonlogger_py.savefile.survey import survey
@@ -43,6 +53,7 @@ class _Ledger(NamedTuple):
     """What of a damaged catalog can still be read."""
 
     entries: Mapping[str, Entry]
+    links: list[Link]
     runs: list[Run]
     gaps: list[Gap]
     pins: list[Pin]
@@ -50,17 +61,26 @@ class _Ledger(NamedTuple):
     whole: bool
 
 
+class _Done(NamedTuple):
+    """A catalog that was written."""
+
+    note: str
+    altered: list[str]  # savefiles that are not what the one before says
+
+
 def rebuild(config: VerifyConfig) -> int:
     """Make the catalogs of all rings that are asked for; print a line each; return the status.
 
-    1 where a savefile could not be read. Raises UsageError and CatalogError.
+    1 where a savefile could not be read, or is not what was sealed: what the catalog said of it is
+    gone afterwards, so that this is said here. Raises UsageError, SourceError and CatalogError.
     """
     failed = False
     with Looking(config.where) as looking:
         rings = list(_rings(looking))
         counter = Counter()
-        with Progress(looking.total_bytes, wanted=config.progress) as progress:
-            for directory, members in rings:
+        with looking.progress(wanted=config.progress) as progress:
+            for archive, directory in rings:
+                members = archive.members_of(directory)
                 entries: list[Entry] = []
                 found = in_order(members, lambda member: _surveyed(member, counter), config.jobs)
                 with closing(found):
@@ -71,12 +91,19 @@ def rebuild(config: VerifyConfig) -> int:
                             tell("verify", one.failure)
                         if one.entry is not None:
                             entries.append(one.entry)
-                verdict = CatalogVerdict(_path(directory), note=_rewritten(directory, entries))
-                write_lines([verdict.as_json() if config.json else verdict.text()])
+                verdict = _rewritten(directory, entries)
+                failed = failed or not verdict.whole
+                write_lines([verdict.as_json()] if config.json else _lines(verdict))
     return 1 if failed else 0
 
 
-def _rings(looking: Looking) -> Iterator[tuple[Directory, list[Member]]]:
+def _lines(verdict: CatalogVerdict) -> list[str]:
+    """A line for each savefile that was altered, and one for the catalog."""
+    altered = [printable(fault) for fault in verdict.faults]
+    return [*altered, CatalogVerdict(verdict.path, note=verdict.note).text()]
+
+
+def _rings(looking: Looking) -> Iterator[tuple[Archive, Directory]]:
     found = 0
     for asked in looking.asked:
         if isinstance(asked, Verdict):
@@ -88,7 +115,7 @@ def _rings(looking: Looking) -> Iterator[tuple[Directory, list[Member]]]:
             )
         for directory in asked.directories:
             found += 1
-            yield directory, [one for one in asked.members if one.directory is directory]
+            yield asked.archive, directory
     if not found:
         raise UsageError("--rebuild: no savefiles PREFIX.EPOCH are there")
 
@@ -119,8 +146,8 @@ def _path(directory: Directory) -> str:
     return os.path.join(directory.path, f"{directory.prefix}{CATALOG}")
 
 
-def _rewritten(directory: Directory, entries: list[Entry]) -> str:
-    """Write the catalog and say what is in it."""
+def _rewritten(directory: Directory, entries: list[Entry]) -> CatalogVerdict:
+    """Write the catalog and say what is in it, and what is not as it was in the one before."""
     path = _path(directory)
     try:
         # What a rebuild left that was killed.
@@ -132,10 +159,15 @@ def _rewritten(directory: Directory, entries: list[Entry]) -> str:
     if done is None:
         done = _made_anew(directory, path, entries)
     packets = sum(entry.packets for entry in entries)
-    return f"made anew: {counted(len(entries), 'savefile')}, {counted(packets, 'packet')}; {done}"
+    note = f"made anew: {counted(len(entries), 'savefile')}, {counted(packets, 'packet')}"
+    if done.altered:
+        are = "is" if len(done.altered) == 1 else "are"
+        note += f", {len(done.altered):,} of which {are} not what was sealed"
+    faults = tuple(f"{name} is not what was sealed" for name in done.altered)
+    return CatalogVerdict(path, faults, f"{note}; {done.note}")
 
 
-def _in_place(directory: Directory, path: str, entries: list[Entry]) -> str | None:
+def _in_place(directory: Directory, path: str, entries: list[Entry]) -> _Done | None:
     """Replace the entries of a sound database; None: it is not sound."""
     try:
         with Catalog.open(path, write=True) as catalog:
@@ -143,7 +175,8 @@ def _in_place(directory: Directory, path: str, entries: list[Entry]) -> str | No
                 return None
             with catalog.transaction():
                 lost = catalog.mend()
-                known = {entry.name: entry for entry in catalog.entries()}
+                known = {one.name: one for one in catalog.unlinked_entries(0, LARGEST)}
+                altered = _altered(entries, known, catalog.links())
                 surveyed = {entry.name for entry in entries}
                 here = set(os.listdir(directory.dir_fd))
                 # Those of savefiles that are being written, or were sealed since.
@@ -158,10 +191,10 @@ def _in_place(directory: Directory, path: str, entries: list[Entry]) -> str | No
             raise
         return None
     ledger = "the ledger is kept" if not lost else f"{sum(lost.values())} damaged rows are removed"
-    return f"{ledger}, {counted(pins, 'pin')} kept"
+    return _Done(f"{ledger}, {counted(pins, 'pin')} kept", altered)
 
 
-def _made_anew(directory: Directory, path: str, entries: list[Entry]) -> str:
+def _made_anew(directory: Directory, path: str, entries: list[Entry]) -> _Done:
     """Make another database and put the one that is there aside."""
     there = os.path.lexists(path)
     if there and (answers(path) or _is_recorded(directory)):
@@ -186,9 +219,10 @@ def _made_anew(directory: Directory, path: str, entries: list[Entry]) -> str:
     aside = _published(new, path, there=there)
     pins = counted(len(ledger.pins), "pin")
     if not there:
-        return "there was none before"
+        return _Done("there was none before", [])
     kept = "the ledger" if ledger.whole else "what could be read of the ledger"
-    return f"{kept} and {pins} kept; the damaged one is {printable(os.path.basename(aside))} now"
+    note = f"{kept} and {pins} kept; the damaged one is {printable(os.path.basename(aside))} now"
+    return _Done(note, _altered(entries, ledger.entries, ledger.links))
 
 
 def _published(new: str, path: str, *, there: bool) -> str:
@@ -238,15 +272,17 @@ def _salvaged(path: str) -> _Ledger:
     try:
         catalog = Catalog.open(path)
     except CatalogError:
-        return _Ledger({}, [], [], [], None, whole=False)
+        return _Ledger({}, [], [], [], [], None, whole=False)
     with catalog:
         entries, _ = _read(catalog.entries)
+        links, _ = _read(catalog.links)
         runs, runs_whole = _read(catalog.runs)
         gaps, gaps_whole = _read(catalog.gaps)
         pins, _ = _read(catalog.pins)
         quotas, _ = _read(lambda: [catalog.pin_quota_bytes()])
         return _Ledger(
             {entry.name: entry for entry in entries},
+            links,
             runs,
             gaps,
             pins,
@@ -264,6 +300,27 @@ def _read(rows: Callable[[], Iterable[_Row]]) -> tuple[list[_Row], bool]:
     except CatalogError:
         return found, False
     return found, True
+
+
+def _altered(
+    entries: Iterable[Entry], known: Mapping[str, Entry], links: Iterable[Link]
+) -> list[str]:
+    """Names of savefiles whose SHA-256 is not the one in the catalog before, nor in its chain."""
+    hashes = {entry.name: entry.sha256 for entry in entries}
+    sealed = ((one.name, one.sha256) for one in known.values() if one.state != OPEN)
+    # A recorder that finds a savefile altered links it anew, and keeps the link of what it was;
+    # so does a repair, which says that it did.
+    relinked = (
+        (link.name, link.sha256)
+        for link in links
+        if link.name in known and known[link.name].state == SEALED
+    )
+    found = dict.fromkeys(
+        name
+        for name, sha256 in (*sealed, *relinked)
+        if sha256 is not None and hashes.get(name, sha256) != sha256
+    )
+    return sorted(found, key=age_order)
 
 
 def _with_counts(entries: Iterable[Entry], known: Mapping[str, Entry]) -> Iterator[Entry]:

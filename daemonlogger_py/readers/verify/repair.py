@@ -20,10 +20,16 @@ from daemonlogger_py.config.archive import VerifyConfig
 from daemonlogger_py.errors import CatalogError
 from daemonlogger_py.readers.archive import CATALOG, Member
 from daemonlogger_py.readers.figures import counted
+from daemonlogger_py.readers.inputs.capture import printable
 from daemonlogger_py.readers.output import tell, write_lines
-from daemonlogger_py.readers.progress import Progress
 from daemonlogger_py.readers.verify.checking import Counter, foreign_format
-from daemonlogger_py.readers.verify.looking import Looking, in_order
+from daemonlogger_py.readers.verify.looking import Asked, Looking, in_order
+from daemonlogger_py.readers.verify.remains import (
+    begun,
+    remove_sidecar,
+    sweep,
+    unfinished_name,
+)
 from daemonlogger_py.readers.verify.verdict import Verdict
 from daemonlogger_py.savefile.catalog import Catalog
 from daemonlogger_py.savefile.catalog_rows import RECOVERED, Entry
@@ -33,7 +39,7 @@ from daemonlogger_py.savefile.records import Walk, parse_file_header, walk
 from daemonlogger_py.savefile.salvage import Range, Salvage, salvage
 from daemonlogger_py.savefile.survey import survey
 
-REPAIRING, DAMAGED = ".repairing", ".damaged"
+DAMAGED = ".damaged"
 _FILE_HEADER_BYTES = 24
 _NEIGHBOURS = 3
 _COPY_BYTES = 8 << 20
@@ -77,13 +83,19 @@ def _all(config: VerifyConfig) -> Generator[_Repaired, None, None]:
     counter = Counter()
     with (
         Looking(config.where) as looking,
-        Progress(looking.total_bytes, wanted=config.progress) as progress,
+        looking.progress(wanted=config.progress) as progress,
     ):
         for asked in looking.asked:
             if isinstance(asked, Verdict):
                 yield _Repaired(asked, None, None)
                 continue
-            found = in_order(asked.members, lambda member: _one(member, counter), config.jobs)
+            if not asked.named:
+                _sweep(asked)
+            found = in_order(
+                asked.members(),
+                lambda member: _one(member, counter, config.index_dir),
+                config.jobs,
+            )
             with closing(found):
                 for repaired in found:
                     if asked.named or repaired.verdict.damage != _PRUNED:
@@ -91,12 +103,22 @@ def _all(config: VerifyConfig) -> Generator[_Repaired, None, None]:
                     progress.update(counter.read_bytes)
 
 
-def _one(member: Member, counter: Counter) -> _Repaired:
+def _sweep(asked: Asked) -> None:
+    for directory in asked.directories:
+        try:
+            for name in sweep(directory):
+                path = printable(os.path.join(directory.path, name))
+                tell("verify", f"{path}: removed: a repair that was killed left it")
+        except OSError as error:
+            tell("verify", f"{directory.shown}: {error.strerror}")
+
+
+def _one(member: Member, counter: Counter, index_dir: str | None) -> _Repaired:
     path = os.path.join(member.directory.path, member.name)
     try:
         fd = member.open()
         try:
-            return _mended(path, fd, member)
+            return _mended(path, fd, member, index_dir)
         finally:
             os.close(fd)
             counter.add(member.size_bytes)
@@ -104,7 +126,7 @@ def _one(member: Member, counter: Counter) -> _Repaired:
         return _Repaired(Verdict(path, damage=error.strerror or str(error)), None, None)
 
 
-def _mended(path: str, fd: int, member: Member) -> _Repaired:
+def _mended(path: str, fd: int, member: Member, index_dir: str | None) -> _Repaired:
     foreign = foreign_format(os.pread(fd, 8, 0))
     if foreign:
         damage = f"not repaired: {foreign}, and only classic pcap is repaired"
@@ -119,6 +141,8 @@ def _mended(path: str, fd: int, member: Member) -> _Repaired:
         return _Repaired(_noted(verdict, f"left as it is: {error}"), None, None)
     except OSError as error:
         return _Repaired(_noted(verdict, f"not repaired: {error.strerror}"), None, None)
+    stale = remove_sidecar(member, index_dir)
+    note = note if stale is None else f"{note}; {stale}"
     return _Repaired(_after(path, member, note), member, entry)
 
 
@@ -267,11 +291,10 @@ def _rewritten(
 ) -> str:
     """Put a savefile of these records in the place of the damaged one; return its new name."""
     dir_fd, name = member.directory.dir_fd, member.name
-    new = f".{name}{REPAIRING}"
-    with suppress(FileNotFoundError):
-        os.unlink(new, dir_fd=dir_fd)
-    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-    new_fd = os.open(new, flags, 0o600, dir_fd=dir_fd)
+    new = unfinished_name(name)
+    new_fd = begun(dir_fd, name)
+    if new_fd is None:
+        raise _LeftAloneError("another repair of it is at work")
     try:
         os.write(new_fd, file_header)
         for one in ranges:

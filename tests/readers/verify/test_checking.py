@@ -2,6 +2,7 @@
 
 import json
 import os
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -195,6 +196,7 @@ def test_another_size(ring: Path) -> None:
         file.write(record(1_700_000_005, 1, 4))
     expected = f"altered: {size + 20} bytes, and {size} when it was sealed"
     assert faults(ring) == {path.name: (expected,)}
+    assert faults(ring, hashes=False) == {path.name: (expected,)}
 
 
 def test_a_time_of_the_file_is_not_its_content(ring: Path) -> None:
@@ -207,7 +209,7 @@ def test_a_savefile_that_is_gone(ring: Path, monkeypatch: pytest.MonkeyPatch) ->
     gone = savefiles(ring)[1]
     gone.unlink()
     assert faults(ring) == {"p.catalog": (f"{gone.name} is gone, and was not pruned",)}
-    assert faults(ring, hashes=False) == {}
+    assert faults(ring, hashes=False) == faults(ring)
     # A recorder that runs, or was killed, has not said all of it yet.
     with Catalog.open(str(ring / "p.catalog"), write=True) as catalog:
         catalog.begin_run(Run())
@@ -221,6 +223,8 @@ def test_a_savefile_that_was_put_in_between(ring: Path) -> None:
     noted = {one.path: one.note for one in verdicts(of_ring(ring)) if isinstance(one, Verdict)}
     assert noted.pop(str(added)) == "not in the catalog"
     assert set(noted.values()) == {None}
+    found = verdicts(of_ring(ring, hashes=False))
+    assert [one.note for one in found if one.path == str(added)] == ["not in the catalog"]
 
 
 def test_a_pruned_savefile_is_not_missed(ring: Path) -> None:
@@ -267,6 +271,30 @@ def test_a_broken_chain_is_named(ring: Path) -> None:
         assert entry is not None
         catalog.put(entry._replace(chain=bytes(32)))
     assert any("chain: link 2" in fault for fault in faults(ring)["p.catalog"])
+
+
+def test_without_hashes_the_catalog_is_checked(ring: Path) -> None:
+    path = ring / "p.catalog"
+    assert faults(ring, hashes=False) == {}
+    connection = sqlite3.connect(path)
+    connection.execute("UPDATE savefile SET packets = 1 WHERE epoch = 1700000010")
+    connection.commit()
+    connection.close()
+    said = faults(ring, hashes=False)["p.catalog"]
+    assert f"{path}: the row of savefile p.1700000010 does not fit its checksum" in said
+
+
+def test_without_hashes_pages_and_version_are_checked(
+    ring: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = ring / "p.catalog"
+    flip(path, path.stat().st_size - 9)
+    said = "; ".join(faults(ring, hashes=False)["p.catalog"])
+    assert "page " in said
+    flip(path, path.stat().st_size - 9)
+    flip(path, 63)  # user_version: https://www.sqlite.org/fileformat2.html section 1.3
+    assert run(of_ring(ring, hashes=False)) == 1
+    assert "p.catalog: is of version 5; accepted: 1" in capsys.readouterr().out
 
 
 def test_a_damaged_index_is_named(ring: Path, capsys: pytest.CaptureFixture[str]) -> None:

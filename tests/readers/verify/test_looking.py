@@ -63,13 +63,13 @@ def test_rings_come_first_and_paths_in_their_order(tmp_path: Path) -> None:
     with Looking(where) as looking:
         first, second, gone, third = looking.asked
         assert isinstance(first, Asked)
-        assert [member.name for member in first.members] == [path.name for path in ring]
+        assert [member.name for member in first.members()] == [path.name for path in ring]
         assert not first.named
         assert isinstance(second, Asked)
-        assert (second.named, len(second.members)) == (True, 1)
+        assert (second.named, len(list(second.members()))) == (True, 1)
         assert gone == Verdict(str(tmp_path / "gone"), damage="No such file or directory")
         assert isinstance(third, Asked)
-        assert (third.named, len(third.members)) == (False, 2)
+        assert (third.named, len(list(third.members()))) == (False, 2)
         sizes = [path.stat().st_size for path in (*ring, *other, other[1])]
         assert looking.total_bytes == sum(sizes)
     with pytest.raises(UsageError):

@@ -83,7 +83,7 @@ def test_in_place_the_ledger_and_counts_stay(ring: Path) -> None:
     paths[0].unlink()
     paths[2].write_bytes(header() + record(1_700_000_021, 5, 60))
     before = entries(ring)
-    assert run(of_ring(ring, rebuild=True)) == 0
+    assert run(of_ring(ring, rebuild=True)) == 1
     assert_ledger(ring)
     found = entries(ring)
     assert [one.name for one in found] == [path.name for path in paths[1:]]
@@ -91,6 +91,57 @@ def test_in_place_the_ledger_and_counts_stay(ring: Path) -> None:
     assert (found[0].state, found[0].position) == (RECOVERED, 1)
     assert (found[1].packets, found[1].sha256 != before[2].sha256) == (1, True)
     assert (ring / "p.catalog").stat().st_ino == inode  # a recorder may have it open
+
+
+def test_what_was_altered_is_named(ring: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    paths = sorted(path for path in ring.glob("p.*") if path.suffix[1:].isdigit())
+    for path in paths[:2]:
+        data = bytearray(path.read_bytes())
+        data[60] ^= 1
+        path.write_bytes(data)
+    capsys.readouterr()
+    assert run(of_ring(ring, rebuild=True)) == 1
+    *altered, made = capsys.readouterr().out.splitlines()
+    assert altered == [f"{path.name} is not what was sealed" for path in paths[:2]]
+    assert f"{len(paths)} savefiles, " in made
+    assert "2 of which are not what was sealed; the ledger is kept" in made
+    assert_ledger(ring)
+    # It is said once: the catalog has what is there now.
+    assert run(of_ring(ring, rebuild=True, json=True)) == 0
+    assert json.loads(capsys.readouterr().out)["faults"] == []
+
+
+def test_what_a_recorder_linked_anew_is_named(
+    ring: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = ring / "p.1700000000"
+    with change(ring) as catalog:
+        known = catalog.entry(path.name)
+        assert known is not None
+        catalog.put(known._replace(sha256=bytes(32)))
+        catalog.seal(known)
+    capsys.readouterr()
+    assert run(of_ring(ring, rebuild=True, json=True)) == 1
+    row = json.loads(capsys.readouterr().out)
+    assert (row["whole"], row["faults"]) == (False, [f"{path.name} is not what was sealed"])
+
+
+def test_what_was_altered_is_named_from_a_damaged_catalog(
+    ring: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = ring / "p.1700000000"
+    path.write_bytes(header() + record(1_700_000_000, 5, 60))
+    connection = sqlite3.connect(ring / "p.catalog")
+    connection.execute("PRAGMA writable_schema = ON")
+    connection.execute("DELETE FROM sqlite_master WHERE name = 'gap_from'")
+    connection.commit()
+    connection.close()
+    capsys.readouterr()
+    assert run(of_ring(ring, rebuild=True)) == 1
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == f"{path.name} is not what was sealed"
+    assert "1 of which is not what was sealed" in said[1]
+    assert "p.catalog.damaged" in said[1]
 
 
 def test_what_is_being_written_keeps_its_row(ring: Path) -> None:

@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from daemonlogger_py.config.archive import VerifyConfig
+from daemonlogger_py.config.archive import IndexConfig, VerifyConfig, Where
+from daemonlogger_py.readers.index.indexing import run as index
 from daemonlogger_py.readers.verify import repair as module
 from daemonlogger_py.readers.verify import run
-from daemonlogger_py.readers.verify.repair import DAMAGED, REPAIRING
+from daemonlogger_py.readers.verify.remains import REPAIRING
+from daemonlogger_py.readers.verify.repair import DAMAGED
 from daemonlogger_py.savefile.catalog import Catalog
 
 from .making import header, make_ring, of_paths, of_ring, records
@@ -224,6 +226,45 @@ def test_a_catalog_that_cannot_be_written_is_no_hindrance(
     assert run(of_ring(ring, repair=True)) == 0
     assert "it does not know of the repair" in capsys.readouterr().err
     assert first(ring).read_bytes() == whole
+
+
+def test_the_index_of_what_it_was_goes(ring: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert index(IndexConfig(Where(rings=(str(ring),)), progress=False)) == 0
+    hit(first(ring))
+    status, said = repaired(of_ring(ring, repair=True), capsys)
+    assert status == 0
+    assert said[0].endswith("; its index is removed")
+    assert all("its index" not in line for line in said[1:])
+    assert not (ring / f"p.index/{first(ring).name}.npz").exists()
+    assert run(of_ring(ring)) == 0
+
+
+def test_what_a_killed_repair_left_is_removed(
+    ring: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    left = ring / f".p.1600000000{REPAIRING}"
+    left.write_bytes(b"half of it")
+    assert run(of_ring(ring, repair=True)) == 0
+    assert capsys.readouterr().err == (
+        f"dlctl verify: {left}: removed: a repair that was killed left it\n"
+    )
+    assert not left.exists()
+
+
+def test_what_another_repair_makes_is_left_alone(
+    ring: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    damaged = first(ring)
+    hit(damaged)
+    before = damaged.read_bytes()
+    new = ring / f".{damaged.name}{REPAIRING}"
+    with new.open("wb") as file:
+        fcntl.flock(file, fcntl.LOCK_SH)
+        status, said = repaired(of_ring(ring, repair=True), capsys)
+    assert status == 1
+    assert said[0].endswith("left as it is: another repair of it is at work")
+    assert new.exists()
+    assert damaged.read_bytes() == before
 
 
 def test_without_room_nothing_is_lost(
