@@ -194,8 +194,9 @@ READER_FILES = (
         "PREFIX.catalog",
         (
             "The catalog of the ring, an SQLite database: savefiles with times, counts and SHA-256,"
-            " runs of the recorder, what was not recorded, and pins. PREFIX.catalog-wal and"
-            " PREFIX.catalog-shm belong to it."
+            " runs of the recorder, what was not recorded, and pins. PREFIX.catalog-wal,"
+            " PREFIX.catalog-shm and PREFIX.catalog-pages belong to it; PREFIX.catalog-end says how"
+            " a recording ended whose catalog was not kept to the end."
         ),
     ),
     ("PREFIX.socket", "The socket by which a recorder is asked for its status."),
