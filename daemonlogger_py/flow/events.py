@@ -1,8 +1,10 @@
 """What happened on streams, for consumers in Python: what `Collector.take` gives.
 
 Each stream is told as StreamOpened, then Data and Gap in the order of its bytes, without an
-overlap and without a hole between them, then StreamClosed. Events of different streams come in
-the order in which they were complete. Values only: nothing here reads or computes.
+overlap and without a hole between them, then StreamClosed. The first offset is 0, or negative
+where bytes came before the one that offsets count from (flow.pxd) and none had been told yet.
+Events of different streams come in the order in which they were complete. Values only: nothing
+here reads or computes.
 """
 
 from dataclasses import dataclass

@@ -156,7 +156,7 @@ class Contract:
 
     def __init__(self, trial: FlowTrial) -> None:
         self.trial = trial
-        self.next_offset: dict[int, int] = {}
+        self.next_offset: dict[int, int | None] = {}  # None: nothing was told yet
         self.open: set[int] = set()
         self.data_bytes = 0
         self.told_bytes: dict[int, int] = {}
@@ -167,7 +167,7 @@ class Contract:
             number = event.stream.number
             if isinstance(event, StreamOpened):
                 assert number not in self.next_offset
-                self.next_offset[number] = 0
+                self.next_offset[number] = None
                 self.open.add(number)
                 continue
             assert number in self.open, event
@@ -183,8 +183,13 @@ class Contract:
         """The next bytes begin where those before end."""
         count = len(event.data) if isinstance(event, Data) else event.count
         assert count > 0
-        assert event.offset == self.next_offset[number], event
-        self.next_offset[number] += count
+        expected = self.next_offset[number]
+        if expected is None:
+            # Bytes may come before the one that offsets count from, as long as none was told.
+            assert event.offset <= 0, event
+        else:
+            assert event.offset == expected, event
+        self.next_offset[number] = event.offset + count
         if isinstance(event, Data):
             assert count <= max(self.trial.event_bytes, 65_536)
             self.data_bytes += count
