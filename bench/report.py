@@ -94,9 +94,9 @@ def curve_section(curve: Curve) -> str:
 def document(results: Results) -> str:
     """Return the whole report."""
     made = (
-        f"Made by `{results.command}`; values are medians of {results.rounds} interleaved rounds "
-        "(round 1 runs every tool once, then round 2 ...), so ratios are of one run. The raw "
-        "values are in [results.json](results.json)."
+        f"Made by `{results.command}`; values are medians of {results.rounds} interleaved rounds, "
+        "or of as many as a row's column `runs` says (round 1 runs every tool once, then round 2 "
+        "...), so ratios are of one run. The raw values are in [results.json](results.json)."
     )
     about = [
         "# Benchmark: ours beside its peers",
@@ -155,7 +155,8 @@ def snippet(results: Results) -> str:
         )
     header = ["work", "unit", OURS, *README_PEERS, "others", "goal: reached"]
     where = "; ".join(results.machine.get(key, "") for key in ("Processor", "Memory", "Kernel"))
-    return f"{table(header, rows)}\n\nMedians of {results.rounds} on {where}."
+    made = f"Medians of {results.rounds} runs, where the report says no other number, on {where}."
+    return f"{table(header, rows)}\n\n{made}"
 
 
 def put_between_markers(text: str, inserted: str) -> str:

@@ -133,7 +133,9 @@ class Session:
 
     def plain(self, argv: Sequence[str]) -> str:
         """Return a command line without the directories of this run."""
-        words = [word.replace(f"{self.work}/", "") for word in argv]
+        words = list(argv)
+        for directory in (self.work, self.ring_home):
+            words = [word.replace(f"{directory}/", "") for word in words]
         first = words[0].rsplit("/", 1)[-1]
         rest = [word.rsplit("/", 1)[-1] if word.endswith(".py") else word for word in words[1:]]
         return " ".join([first, *rest])
