@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from daemonlogger_py.config.options import Option
+from daemonlogger_py.config.option import Option
 from daemonlogger_py.errors import UsageError
 
 # An option, and the text of its value: None where it has none.

@@ -19,7 +19,8 @@ from enum import Enum
 from daemonlogger_py.cli import outcome
 from daemonlogger_py.cli.dlctl import HELP, VERBS, VERSION
 from daemonlogger_py.config.archive_options import VERB_OPTIONS
-from daemonlogger_py.config.options import OPTIONS, Option
+from daemonlogger_py.config.option import Option
+from daemonlogger_py.config.options import OPTIONS
 from daemonlogger_py.config.stream_options import STREAM_OPTIONS
 from daemonlogger_py.config.stream_scanners import ALL, SCANNER_NAMES
 from daemonlogger_py.errors import UsageError

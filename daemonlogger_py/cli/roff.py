@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 
 from daemonlogger_py import __version__
-from daemonlogger_py.config.options import Option
+from daemonlogger_py.config.option import Option
 
 DATE = "2026-11-21"  # of the last change to what the pages say; set by hand, so pages reproduce
 

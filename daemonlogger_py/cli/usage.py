@@ -3,7 +3,7 @@
 import textwrap
 from collections.abc import Iterator, Sequence
 
-from daemonlogger_py.config.options import Option
+from daemonlogger_py.config.option import Option
 
 _WIDTH = 79
 _TEXT_COLUMN = 26

@@ -2,7 +2,8 @@
 
 For ``daemonlogger``:
 
-``options``      the one table of options; the parser, ``--help``, the man page and the TOML keys
+``options``      the one table of options; the parser, ``--help``, the man page and the TOML keys;
+                 its later half is ``service_options``
 ``resolve``      flags + words + TOML file -> RecorderConfig
 ``checks``       what no single option can know: options that need or exclude each other, disks
 ``chroot``       where a path inside a chroot is, seen from outside
@@ -19,12 +20,13 @@ For ``dlctl streams``:
 
 For the verbs of the archive, ``dlctl ls``, ``status``, ``extract``, ``verify``, ``index``, ``pin``:
 
-``archive_options``  their tables of options
+``archive_options``  their tables of options; what several verbs have is in ``verb_options``
 ``archive_rules``    options + words -> the verb's configuration
 ``archive``          these configurations, which are all that the readers see
 
 For all:
 
+``option``       what an option is
 ``units``        numbers as people write them: 2g, 90m, 15%
 ``times``        points in time as people write them
 

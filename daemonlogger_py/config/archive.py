@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 EXTRACT_MEMORY_BYTES = 256 << 20
 """What `extract` holds of packets that are not in order yet, before it spills to files."""
+INDEX_SMALLEST_BYTES = 128 << 10
+"""Smaller savefiles get no sidecar: it has 5 KiB at least, and two blocks are read as quickly."""
 WATCH_S = 2.0
 
 
@@ -54,6 +56,7 @@ class IndexConfig(NamedTuple):
     jobs: int | None = None  # processes or threads, 1 or more; None: as many as processors
     progress: bool = True  # where standard error is a terminal
     verbose: bool = False  # say what was built, passed over and removed
+    smallest_bytes: int = INDEX_SMALLEST_BYTES
 
 
 class VerifyConfig(NamedTuple):

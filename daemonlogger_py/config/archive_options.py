@@ -2,7 +2,8 @@
 
 The parser and ``--help`` (`cli.archive`), the man pages (`cli.man_archive`) and completion come
 from `VERB_OPTIONS`; `config.archive_rules` turns what was given of them into the verb's
-configuration. Letters are tcpdump(1)'s where it has the option.
+configuration. What several verbs have is in `verb_options`. Letters are tcpdump(1)'s where it has
+the option.
 """
 
 from collections.abc import Mapping
@@ -10,24 +11,31 @@ from functools import partial
 
 from daemonlogger_py.config import units
 from daemonlogger_py.config.archive import WATCH_S
-from daemonlogger_py.config.options import (
-    LIST_TYPES,
-    NUMBER_TYPES,
-    TEXT_TYPES,
-    Option,
-    parse_prefix,
+from daemonlogger_py.config.option import LIST_TYPES, NUMBER_TYPES, TEXT_TYPES, Option
+from daemonlogger_py.config.verb_options import (
+    FROM,
+    HELP,
+    INDEX,
+    INDEX_DIR,
+    JOBS,
+    JSON,
+    MESSAGES,
+    NO_PROGRESS,
+    OUTPUT,
+    PREFIX,
+    RESOURCES,
+    RING,
+    RINGS,
+    SAVEFILES_FROM,
+    SAVEFILES_TO,
+    SOURCE,
+    TO,
 )
 
-SOURCE = "Source"
 PACKETS = "Packets"
-OUTPUT = "Output"
 CHECKS = "Checks"
-INDEX = "Index"
 PINS = "Pins"
-RESOURCES = "Resources"
-MESSAGES = "Messages"
 
-MAX_JOBS = 1024
 MAX_REASON = 1000  # characters: a line that people read
 MIN_MEMORY_BYTES = 1 << 20
 
@@ -42,118 +50,24 @@ def parse_reason(text: str) -> str:
     return text.strip()
 
 
-_RINGS = Option(
-    long="ring",
-    metavar="DIR",
-    types=LIST_TYPES,
-    repeatable=True,
-    help="the savefiles that daemonlogger keeps in DIR; may be repeated",
-    man="The savefiles that daemonlogger(8) keeps in DIR, and no other files that are there. The"
-    " option may be repeated.",
-    group=SOURCE,
-)
-_RING = _RINGS._replace(
-    types=TEXT_TYPES,
-    repeatable=False,
-    help="the ring that daemonlogger keeps in DIR",
-    man="The ring that daemonlogger(8) keeps in DIR; the same as the word DIR.",
-)
-_PREFIX = Option(
-    long="prefix",
-    metavar="NAME",
-    parse=parse_prefix,
-    types=TEXT_TYPES,
-    help="of the ring, only savefiles NAME.EPOCH",
-    man="Of the ring, only the savefiles with the prefix NAME, which must be given where DIR holds"
-    " more than one ring.",
-    group=SOURCE,
-)
-_FROM = Option(
-    long="from",
-    metavar="TIME",
-    parse=units.parse_time,
-    types=TEXT_TYPES,
-    help="leave out packets before TIME",
-    man="Leave out packets before TIME.",
-    group=SOURCE,
-)
-_TO = Option(
-    long="to",
-    metavar="TIME",
-    parse=units.parse_time,
-    types=TEXT_TYPES,
-    help="leave out packets at TIME and later",
-    man="Leave out packets at TIME and later.",
-    group=SOURCE,
-)
-_SAVEFILES_FROM = _FROM._replace(
-    help="leave out savefiles that end before TIME",
-    man="Leave out savefiles all of whose packets are before TIME.",
-)
-_SAVEFILES_TO = _TO._replace(
-    help="leave out savefiles that begin at TIME or later",
-    man="Leave out savefiles all of whose packets are at TIME or later.",
-)
-_JSON = Option(
-    long="json",
-    help="one JSON object a line",
-    man="Print one JSON object a line. Times are in nanoseconds since 1970, sizes in bytes, and"
-    " what is not known is null.",
-    group=OUTPUT,
-)
-_INDEX_DIR = Option(
-    long="index-dir",
-    metavar="DIR",
-    types=TEXT_TYPES,
-    default="PREFIX.index beside the savefiles",
-    help="directory of the index",
-    man="The directory of the index, where dlctl index was given another one than its own.",
-    group=INDEX,
-)
-_JOBS = Option(
-    long="jobs",
-    short="j",
-    metavar="N",
-    parse=partial(units.parse_count, at_most=MAX_JOBS),
-    types=NUMBER_TYPES,
-    default="as many as there are processors",
-    help="work on N savefiles at a time",
-    man="Work on N savefiles at a time.",
-    group=RESOURCES,
-)
-_NO_PROGRESS = Option(
-    long="no-progress",
-    help="no progress bar",
-    man="Show no progress bar, which is otherwise there if standard error is a terminal.",
-    group=MESSAGES,
-)
-_HELP = Option(
-    long="help",
-    short="h",
-    help="show this help, and exit",
-    man="Show the options, and exit.",
-    group=MESSAGES,
-    command=True,
-)
-
 LS_OPTIONS: tuple[Option, ...] = (
-    _RINGS,
-    _PREFIX,
-    _SAVEFILES_FROM,
-    _SAVEFILES_TO,
-    _JSON,
+    RINGS,
+    PREFIX,
+    SAVEFILES_FROM,
+    SAVEFILES_TO,
+    JSON,
     Option(
         long="no-gaps",
         help="no lines about what was not recorded",
         man="Leave out the lines about times in which nothing, or not everything, was recorded.",
         group=OUTPUT,
     ),
-    _HELP,
+    HELP,
 )
 
 STATUS_OPTIONS: tuple[Option, ...] = (
-    _RING,
-    _PREFIX,
+    RING,
+    PREFIX,
     Option(
         long="watch",
         metavar="SECONDS",
@@ -164,11 +78,11 @@ STATUS_OPTIONS: tuple[Option, ...] = (
         man=f"Look again every SECONDS, or every {WATCH_S:g} without a number, until Ctrl-C.",
         group=OUTPUT,
     ),
-    _JSON._replace(
+    JSON._replace(
         man="Print the recorder's own account as one JSON object a line: times in nanoseconds since"
         " 1970, sizes in bytes; what is not known is null."
     ),
-    _HELP,
+    HELP,
 )
 
 EXTRACT_OPTIONS: tuple[Option, ...] = (
@@ -184,14 +98,14 @@ EXTRACT_OPTIONS: tuple[Option, ...] = (
         " repeated: the packets of all are merged by time.",
         group=SOURCE,
     ),
-    _RINGS._replace(
+    RINGS._replace(
         help="read the savefiles that daemonlogger keeps in DIR; may be repeated",
         man="Read the savefiles that daemonlogger(8) keeps in DIR, and no other files that are"
         " there. The option may be repeated, and go together with -r.",
     ),
-    _PREFIX,
-    _FROM._replace(group=PACKETS),
-    _TO._replace(group=PACKETS),
+    PREFIX,
+    FROM._replace(group=PACKETS),
+    TO._replace(group=PACKETS),
     Option(
         long="filter-file",
         short="F",
@@ -247,8 +161,8 @@ EXTRACT_OPTIONS: tuple[Option, ...] = (
         man="Scan every savefile of the span, whatever the index says. The result is the same.",
         group=INDEX,
     ),
-    _INDEX_DIR,
-    _JOBS._replace(
+    INDEX_DIR,
+    JOBS._replace(
         help="read N savefiles at a time",
         man="Read N savefiles at a time.",
     ),
@@ -260,7 +174,8 @@ EXTRACT_OPTIONS: tuple[Option, ...] = (
         default="256m",
         help="memory for packets that still have to be put in order",
         man="Memory for packets that still have to be put in order; beyond it they go to temporary"
-        " files, in the directory that TMPDIR names or else in /tmp.",
+        " files, in the directory that TMPDIR names, else in /var/tmp or, where that cannot be"
+        " written, in /tmp.",
         group=RESOURCES,
     ),
     Option(
@@ -270,14 +185,14 @@ EXTRACT_OPTIONS: tuple[Option, ...] = (
         " index spared, and why a savefile was scanned.",
         group=MESSAGES,
     ),
-    _HELP,
+    HELP,
 )
 
 VERIFY_OPTIONS: tuple[Option, ...] = (
-    _RINGS,
-    _PREFIX,
-    _SAVEFILES_FROM,
-    _SAVEFILES_TO,
+    RINGS,
+    PREFIX,
+    SAVEFILES_FROM,
+    SAVEFILES_TO,
     Option(
         long="no-hashes",
         help="do not compare contents with the SHA-256 in the catalog",
@@ -290,7 +205,7 @@ VERIFY_OPTIONS: tuple[Option, ...] = (
         man="Do not compare the index with the savefiles that it was made from.",
         group=CHECKS,
     ),
-    _INDEX_DIR._replace(group=CHECKS),
+    INDEX_DIR._replace(group=CHECKS),
     Option(
         long="rebuild",
         help="make the catalog anew, from the savefiles alone",
@@ -309,20 +224,20 @@ VERIFY_OPTIONS: tuple[Option, ...] = (
         " savefile that was repaired is removed, and what a killed repair left.",
         group=CHECKS,
     ),
-    _JSON._replace(
+    JSON._replace(
         help="one JSON object a savefile",
         man="Print one JSON object a savefile: times in nanoseconds since 1970, sizes in bytes;"
         " what is not known is null.",
     ),
-    _JOBS,
-    _NO_PROGRESS,
-    _HELP,
+    JOBS,
+    NO_PROGRESS,
+    HELP,
 )
 
 INDEX_OPTIONS: tuple[Option, ...] = (
-    _RINGS,
-    _PREFIX,
-    _INDEX_DIR._replace(
+    RINGS,
+    PREFIX,
+    INDEX_DIR._replace(
         help="keep the index in DIR",
         man="Keep the index in DIR, where the directory of the savefiles must not be written to;"
         " dlctl extract and dlctl verify are then given the same option.",
@@ -339,7 +254,19 @@ INDEX_OPTIONS: tuple[Option, ...] = (
         man="Go on as savefiles are sealed, until a signal; for a service.",
         group=INDEX,
     ),
-    _JOBS._replace(
+    Option(
+        long="smallest",
+        metavar="SIZE",
+        parse=partial(units.parse_size, at_least=0),
+        types=NUMBER_TYPES,
+        default="128k",
+        help="no index for savefiles smaller than SIZE; 0: for all",
+        man="Make no index of savefiles that are smaller than SIZE, and remove one of before. They"
+        " are read about as quickly as their index would be, which takes up 5 KiB at least. 0 means"
+        " an index for every savefile.",
+        group=INDEX,
+    ),
+    JOBS._replace(
         help="index N savefiles at a time",
         man="Index N savefiles at a time.",
     ),
@@ -351,19 +278,19 @@ INDEX_OPTIONS: tuple[Option, ...] = (
         " is removed because its savefile is gone.",
         group=MESSAGES,
     ),
-    _NO_PROGRESS,
-    _HELP,
+    NO_PROGRESS,
+    HELP,
 )
 
 PIN_OPTIONS: tuple[Option, ...] = (
-    _RING,
-    _PREFIX,
-    _FROM._replace(
+    RING,
+    PREFIX,
+    FROM._replace(
         help="pin what was recorded from TIME on",
         man="Pin what was recorded from TIME on.",
         group=PINS,
     ),
-    _TO._replace(
+    TO._replace(
         default="now",
         help="and before TIME, which may be still to come",
         man="Pin what was recorded before TIME, which may be still to come.",
@@ -388,22 +315,22 @@ PIN_OPTIONS: tuple[Option, ...] = (
         " hold more is refused. 0 means no quota. Without --from, only the quota is set.",
         group=PINS,
     ),
-    _HELP,
+    HELP,
 )
 
 UNPIN_OPTIONS: tuple[Option, ...] = (
-    _RING,
-    _PREFIX,
+    RING,
+    PREFIX,
     Option(
         long="all",
         help="remove every pin of the ring",
         man="Remove every pin of the ring.",
         group=PINS,
     ),
-    _HELP,
+    HELP,
 )
 
-PINS_OPTIONS: tuple[Option, ...] = (_RING, _PREFIX, _JSON, _HELP)
+PINS_OPTIONS: tuple[Option, ...] = (RING, PREFIX, JSON, HELP)
 
 VERB_OPTIONS: Mapping[str, tuple[Option, ...]] = {
     "ls": LS_OPTIONS,

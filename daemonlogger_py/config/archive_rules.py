@@ -11,6 +11,7 @@ from typing import Any
 from daemonlogger_py.config import units
 from daemonlogger_py.config.archive import (
     EXTRACT_MEMORY_BYTES,
+    INDEX_SMALLEST_BYTES,
     ExtractConfig,
     IndexConfig,
     LsConfig,
@@ -21,7 +22,7 @@ from daemonlogger_py.config.archive import (
     VerifyConfig,
     Where,
 )
-from daemonlogger_py.config.options import Option
+from daemonlogger_py.config.option import Option
 from daemonlogger_py.errors import UsageError
 
 LARGEST = (1 << 63) - 1  # SQLite's integers: pins' numbers, and times, in the year 2262
@@ -69,13 +70,8 @@ class Given:
 
     def _take(self, option: Option, text: str | None) -> None:
         name = option.long
-        value: Any = True
-        self._labels[name] = option.label if text is None else f"{option.label} {text[:80]!r}"
-        if text is not None:
-            try:
-                value = option.parse(text)
-            except ValueError as error:
-                raise UsageError(f"{option.label}: {error}") from error
+        self._labels[name] = option.as_given(text)
+        value: Any = True if text is None else option.judged(text)
         if option.repeatable:
             value = (*self._values.get(name, ()), value)
         self._values[name] = value
@@ -116,6 +112,7 @@ def index(given: Given) -> IndexConfig:
         jobs=given.get("jobs"),
         progress="no-progress" not in given,
         verbose="verbose" in given,
+        smallest_bytes=given.get("smallest", INDEX_SMALLEST_BYTES),
     )
 
 

@@ -1,19 +1,24 @@
-"""The one table of options.
+"""The one table of daemonlogger's options.
 
 The parser and ``--help`` (`cli.daemonlogger`), the man page (`cli.man`) and the accepted TOML keys
 (`config.resolve`) all come from `OPTIONS`; nothing else knows an option's name, letter or help. The
 field of RecorderConfig is the long name with ``_`` for ``-``, save for the few in `config.resolve`.
 """
 
-from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
 
 from daemonlogger_py.config import units
+from daemonlogger_py.config.option import (
+    DECIMAL_TYPES,
+    NUMBER_TYPES,
+    TEXT_TYPES,
+    Option,
+    parse_prefix,
+)
+from daemonlogger_py.config.service_options import SERVICE_GROUPS, SERVICE_OPTIONS
 
 MAX_SNAPLEN = 262_144  # libpcap's MAXIMUM_SNAPLEN, beyond which readers call a record damaged
 MAX_KERNEL_BUFFER = (1 << 31) - 1  # pcap_set_buffer_size() takes an int
-MAX_PREFIX_BYTES = 200  # leaves room for .EPOCH.SERIAL and for an archive's .part in 255
 
 # pcap_tstamp_type_name_to_val(3); whether the interface has it is known when it is opened.
 TSTAMP_TYPES = (
@@ -25,69 +30,12 @@ TSTAMP_TYPES = (
     "host_hiprec_unsynced",
 )
 
-NUMBER_TYPES = (int, str)
-DECIMAL_TYPES = (int, float, str)
-TEXT_TYPES = (str,)
-LIST_TYPES = (str, list)
-SWITCH_TYPES = (bool,)
-
-
-class Option(NamedTuple):
-    """One option of the command line; all but the commands are keys of the TOML file too.
-
-    A named tuple, as what else a start defines: a dataclass takes six times as long for that.
-    """
-
-    long: str  # without the dashes
-    help: str
-    man: str  # paragraphs for the man page, empty lines between them
-    group: str
-    short: str | None = None  # the letter
-    metavar: str | None = None  # None: a switch, which takes no value
-    absent: str | None = None  # what it means without its value, where that may be left out
-    repeatable: bool = False  # may be given several times; a list in TOML
-    parse: Callable[[str], object] = units.parse_name
-    types: tuple[type, ...] = SWITCH_TYPES  # what TOML may hold for it
-    default: str | None = None  # as a person would write it
-    command: bool = False  # does something else instead of recording; not a TOML key
-    needs_ring: bool = False
-    live_only: bool = False
-    savefiles_only: bool = False  # refused for a soft tap that writes none
-
-    @property
-    def label(self) -> str:
-        """The option as messages name it: -M/--max-percent."""
-        return f"-{self.short}/--{self.long}" if self.short else f"--{self.long}"
-
-
-def parse_prefix(text: str) -> str:
-    """Accept a savefile prefix: what may stand before ``.EPOCH`` in a file name."""
-    # What is printable can be encoded: a name that is not UTF-8 ends here too.
-    named = text not in ("", ".", "..") and "/" not in text and text.isprintable()
-    if not named or len(text.encode()) > MAX_PREFIX_BYTES:
-        raise ValueError(
-            f"{text[:80]!r} is not accepted; accepted: a printable file name without slashes,"
-            f" at most {MAX_PREFIX_BYTES} bytes, not '.' or '..'"
-        )
-    return text
-
-
-def parse_file_name(text: str) -> str:
-    """Accept the name of a file, without a directory."""
-    if not text.isprintable() or "/" in text or text in ("", ".", "..") or len(text) > 255:
-        raise ValueError(f"{text[:80]!r} is not accepted; accepted: a file name without slashes")
-    return text
-
-
 SOURCE = "Source"
 FILES = "Savefiles"
 ROLL = "Roll-over"
 RING = "Ring buffer"
 MEMORY = "Memory and disk"
-TAP = "Soft tap"
-SERVICE = "Service"
-MESSAGES = "Messages and configuration"
-GROUPS = (SOURCE, FILES, ROLL, RING, MEMORY, TAP, SERVICE, MESSAGES)
+GROUPS = (SOURCE, FILES, ROLL, RING, MEMORY, *SERVICE_GROUPS)
 
 OPTIONS: tuple[Option, ...] = (
     Option(
@@ -406,197 +354,7 @@ OPTIONS: tuple[Option, ...] = (
         group=MEMORY,
         savefiles_only=True,
     ),
-    Option(
-        long="tap",
-        short="o",
-        metavar="IFACE",
-        types=LIST_TYPES,
-        repeatable=True,
-        help="soft tap: send every accepted packet out of IFACE; no savefiles without --tee",
-        man="Soft tap: send every packet that the filter accepts out of the interface IFACE. It may"
-        " be given several times. No savefiles are written unless --tee is given. What is larger"
-        " than the interface's MTU is segmented by the kernel where that is possible; what could"
-        " not be sent is counted, by reason. A packet is sent as far as it was captured. Where"
-        " offloaded traffic comes at many gigabits a second, -B 256m leaves more time to send it.",
-        group=TAP,
-    ),
-    Option(
-        long="tee",
-        help="with -o: record into savefiles as well",
-        man="With -o: record into savefiles as well.",
-        group=TAP,
-    ),
-    Option(
-        long="pace",
-        metavar="FACTOR",
-        parse=units.parse_factor,
-        types=DECIMAL_TYPES,
-        absent="1",
-        help="with -R and -o: keep the recorded timing, FACTOR times as fast",
-        man="With -R and -o: send packets with the timing they were recorded with, or FACTOR times"
-        " as fast; without it, as fast as possible.",
-        group=TAP,
-    ),
-    Option(
-        long="daemon",
-        short="d",
-        help="detach once recording has begun; messages go to syslog",
-        man="Detach and go on in the background; messages go to syslog, facility daemon. What is"
-        " wrong is said before that, with the exit status: the command returns when recording has"
-        " begun.",
-        group=SERVICE,
-    ),
-    Option(
-        long="pidfile",
-        short="p",
-        metavar="NAME",
-        parse=parse_file_name,
-        types=TEXT_TYPES,
-        default="daemonlogger.pid",
-        help="the name of the PID file, which is written with -d, or when named",
-        man="The name of the PID file. It is written with -d, and without it when -p or -P is"
-        " given. It is locked: a second instance is refused. At the"
-        " end it is removed, or emptied where the user that records may not remove it.",
-        group=SERVICE,
-    ),
-    Option(
-        long="pid-dir",
-        short="P",
-        metavar="DIR",
-        types=TEXT_TYPES,
-        default="/run",
-        help="the directory of the PID file",
-        man="The directory of the PID file.",
-        group=SERVICE,
-    ),
-    Option(
-        long="user",
-        short="u",
-        metavar="USER",
-        types=NUMBER_TYPES,
-        help="run as USER once everything is open; -u alone takes its groups as well",
-        man="Run as USER, a name or a number, once everything is open. Without -g, with the login"
-        " group of USER and its supplementary groups.",
-        group=SERVICE,
-    ),
-    Option(
-        long="group",
-        short="g",
-        metavar="GROUP",
-        types=NUMBER_TYPES,
-        help="run as GROUP once everything is open, without any other group",
-        man="Run as GROUP, a name or a number, once everything is open, without any other group.",
-        group=SERVICE,
-    ),
-    Option(
-        long="chroot",
-        short="T",
-        metavar="DIR",
-        types=TEXT_TYPES,
-        help="change the root directory to DIR once everything is open; -l and -a are inside it",
-        man="Change the root directory to DIR once everything is open. The directories of -l and"
-        " -a, and the filter file when SIGHUP has it read again, are looked for inside DIR.",
-        group=SERVICE,
-    ),
-    Option(
-        long="sandbox",
-        metavar="on|off",
-        parse=partial(units.parse_choice, choices=("on", "off")),
-        types=TEXT_TYPES,
-        default="on, once privileges are dropped",
-        help="have the kernel confine the recorder to its own files (Landlock)",
-        man="Whether the kernel confines the recorder to its own directories and sockets"
-        " (Landlock). It is on once privileges are dropped; a kernel that cannot do it is"
-        " reported, and is an error where it is asked for.",
-        group=SERVICE,
-    ),
-    Option(
-        long="on-roll",
-        metavar="CMD",
-        types=TEXT_TYPES,
-        help="run CMD after every sealed savefile, the last one too",
-        man="Run CMD after every savefile that is complete, the last one too. CMD is split into"
-        " words as a shell would, but no shell runs it. Its environment tells DAEMONLOGGER_FILE,"
-        " DAEMONLOGGER_FIRST and DAEMONLOGGER_LAST (times of packets, seconds since 1970),"
-        " DAEMONLOGGER_PACKETS, DAEMONLOGGER_BYTES, DAEMONLOGGER_DROPS, DAEMONLOGGER_INTERFACE and"
-        " DAEMONLOGGER_WHY. It runs as the user that records, at most 4 at once and each for at"
-        " most five minutes, and at the end of the recording for another 30 seconds; its failure is"
-        " reported and stops nothing.",
-        group=SERVICE,
-        savefiles_only=True,
-    ),
-    Option(
-        long="metrics",
-        metavar="[ADDR:]PORT",
-        parse=units.parse_endpoint,
-        types=NUMBER_TYPES,
-        help="serve Prometheus metrics there; on loopback unless ADDR is given",
-        man="Serve metrics for Prometheus at http://ADDR:PORT/metrics; ADDR is 127.0.0.1 unless"
-        " given, an IPv6 address stands in brackets.",
-        group=SERVICE,
-    ),
-    Option(
-        long="stats-interval",
-        metavar="SECONDS",
-        parse=units.parse_interval,
-        types=DECIMAL_TYPES,
-        help="print the statistics every so often",
-        man="Print the statistics every SECONDS seconds, as SIGUSR1 does once.",
-        group=MESSAGES,
-    ),
-    Option(
-        long="log-format",
-        metavar="text|json",
-        parse=partial(units.parse_choice, choices=("text", "json")),
-        types=TEXT_TYPES,
-        default="text",
-        help="messages as lines for people, or one JSON object a line",
-        man="Messages as lines for people (text), or one JSON object a line (json).",
-        group=MESSAGES,
-    ),
-    Option(
-        long="config",
-        metavar="FILE.toml",
-        types=TEXT_TYPES,
-        help="take options from a TOML file; the command line wins",
-        man="Take options from the TOML file FILE.toml. Its keys are the long option names without"
-        " dashes in front, besides filter for the filter words; its values are strings, numbers,"
-        " or true and false for options that take no value. What the command line says wins,"
-        " also where the two exclude each other, as -R and interface do.",
-        group=MESSAGES,
-        command=True,
-    ),
-    Option(
-        long="list-interfaces",
-        help="list the interfaces one can record from, and exit",
-        man="List the interfaces one can record from, and exit.",
-        group=MESSAGES,
-        command=True,
-    ),
-    Option(
-        long="check",
-        help="check everything, say what would be done and pruned, and exit",
-        man="Check everything: parse, compile the filter, probe the directories and the disk. Say"
-        " what would be done and what would be pruned now, and exit.",
-        group=MESSAGES,
-        command=True,
-    ),
-    Option(
-        long="help",
-        short="h",
-        help="show this help, and exit",
-        man="Show a summary of the options, and exit.",
-        group=MESSAGES,
-        command=True,
-    ),
-    Option(
-        long="version",
-        short="v",
-        help="show the versions of daemonlogger, libpcap and Python, and exit",
-        man="Show the versions of daemonlogger, libpcap and Python, and exit.",
-        group=MESSAGES,
-        command=True,
-    ),
+    *SERVICE_OPTIONS,
 )
 
 BY_LONG = {option.long: option for option in OPTIONS}

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from daemonlogger_py.config.checks import Given, check
-from daemonlogger_py.config.options import (
-    BY_LONG,
+from daemonlogger_py.config.option import (
     LIST_TYPES,
     NUMBER_TYPES,
     SWITCH_TYPES,
     TEXT_TYPES,
     Option,
 )
+from daemonlogger_py.config.options import BY_LONG
 from daemonlogger_py.config.recorder import RecorderConfig, RollTime
 from daemonlogger_py.errors import UsageError
 
@@ -110,12 +110,12 @@ def _given(option: Option, label: str, raw: object) -> Given:
     if option.metavar is None:
         return Given(label, str(raw), raw)
     if not option.repeatable:
-        return Given(label, str(raw), _parsed(option, label, str(raw)))
+        return Given(label, str(raw), option.judged(str(raw), label))
     several = []
     for item in raw if isinstance(raw, list) else [raw]:
         _require_type(label, item, TEXT_TYPES)
         several.append(str(item))
-    return Given(label, " ".join(several), tuple(_parsed(option, label, item) for item in several))
+    return Given(label, " ".join(several), tuple(option.judged(item, label) for item in several))
 
 
 def _require_type(label: str, raw: object, types: tuple[type, ...]) -> None:
@@ -130,13 +130,6 @@ def _require_type(label: str, raw: object, types: tuple[type, ...]) -> None:
         if accepted is None:
             accepted = "a whole number or a string" if types == NUMBER_TYPES else "a number"
         raise UsageError(f"{label}: {raw!r} is not accepted; accepted: {accepted}")
-
-
-def _parsed(option: Option, label: str, text: str) -> object:
-    try:
-        return option.parse(text)
-    except ValueError as error:
-        raise UsageError(f"{label}: {error}") from error
 
 
 def _fields(given: Mapping[str, Given]) -> dict[str, Any]:

@@ -9,9 +9,10 @@ and chroot.
 from functools import partial
 
 from daemonlogger_py.config import units
-from daemonlogger_py.config.options import LIST_TYPES, NUMBER_TYPES, TEXT_TYPES, Option
+from daemonlogger_py.config.option import LIST_TYPES, NUMBER_TYPES, TEXT_TYPES, Option
 from daemonlogger_py.config.stream_output_options import OUTPUT_GROUPS, OUTPUT_OPTIONS
 from daemonlogger_py.config.stream_template import FORMAT_LETTERS, parse_format, parse_template
+from daemonlogger_py.config.verb_options import FROM, SOURCE, TO
 
 MAX_SKIP = (1 << 31) - 1  # half of TCP's sequence numbers: beyond, ahead is behind
 MAX_FILES = 1 << 20  # the kernel's own default for fs.nr_open
@@ -23,7 +24,6 @@ def parse_max_bytes(text: str) -> int | None:
     return None if text == UNLIMITED else units.parse_size(text, at_least=0)
 
 
-SOURCE = "Source"
 STREAMS = "Streams"
 FILES = "Files"
 STREAM_GROUPS = (SOURCE, STREAMS, FILES, *OUTPUT_GROUPS)
@@ -95,24 +95,8 @@ STREAM_OPTIONS: tuple[Option, ...] = (
         " holds more than one.",
         group=SOURCE,
     ),
-    Option(
-        long="from",
-        metavar="TIME",
-        parse=units.parse_time,
-        types=TEXT_TYPES,
-        help="leave out packets before TIME",
-        man="Leave out packets before TIME.",
-        group=SOURCE,
-    ),
-    Option(
-        long="to",
-        metavar="TIME",
-        parse=units.parse_time,
-        types=TEXT_TYPES,
-        help="leave out packets at TIME and later",
-        man="Leave out packets at TIME and later.",
-        group=SOURCE,
-    ),
+    FROM,
+    TO,
     Option(
         long="follow",
         help="with --ring: go on as packets are recorded, until a signal",

@@ -6,7 +6,7 @@ A part of the table in stream_options.py, which has the whole of it.
 from functools import partial
 
 from daemonlogger_py.config import stream_scanners, units
-from daemonlogger_py.config.options import LIST_TYPES, NUMBER_TYPES, TEXT_TYPES, Option
+from daemonlogger_py.config.option import LIST_TYPES, NUMBER_TYPES, TEXT_TYPES, Option
 
 CONSOLE = "Console"
 POST = "Post-processing"

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from daemonlogger_py.config import stream_scanners
-from daemonlogger_py.config.options import Option
+from daemonlogger_py.config.option import Option
 from daemonlogger_py.config.stream_options import BY_LONG
 from daemonlogger_py.config.stream_template import BIN_LETTERS
 from daemonlogger_py.config.streams import PLUGIN_TIMEOUT_S, Console, Plugin, StreamsConfig
@@ -112,13 +112,8 @@ def resolve(
 
 def _take(gathered: _Given, option: Option, text: str | None) -> None:
     name = option.long
-    value: Any = True
-    gathered.labels[name] = option.label if text is None else f"{option.label} {text[:80]!r}"
-    if text is not None:
-        try:
-            value = option.parse(text)
-        except ValueError as error:
-            raise UsageError(f"{option.label}: {error}") from error
+    gathered.labels[name] = option.as_given(text)
+    value: Any = True if text is None else option.judged(text)
     gathered.values[name] = value
     match name:
         case "read":

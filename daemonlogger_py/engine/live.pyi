@@ -1,16 +1,9 @@
 from daemonlogger_py.engine.buffer import Buffer
+from daemonlogger_py.engine.live_handle import LiveHandle
 from daemonlogger_py.engine.protocol import Counters
 
-DIRECTIONS: dict[str, int]
-
-class LiveSource:
-    interface: str
-    warning: str | None
+class LiveSource(LiveHandle):
     failure: str | None
-    linktype: int
-    snaplen: int
-    nanosecond: bool
-    file_header: bytes
     live: bool
     def __init__(
         self,
@@ -29,8 +22,6 @@ class LiveSource:
         prompt: bool = False,
     ) -> None: ...
     @property
-    def gone(self) -> bool: ...
-    @property
     def record_bytes(self) -> int: ...
     @property
     def next_ns(self) -> int | None: ...
@@ -44,7 +35,6 @@ class LiveSource:
         deadline_ns: int,
     ) -> int: ...
     def counters(self) -> Counters: ...
-    def refilter(self, text: str) -> None: ...
     def revive(self) -> bool: ...
     def finish(self) -> None: ...
     def close(self) -> None: ...

@@ -5,77 +5,34 @@ will be written: headers are walked in place and runs of accepted records stay w
 Every other format goes through libpcap, record by record, still without the GIL. Both tell the
 byte offset at which a capture stops being whole.
 """
-import os
-import stat
-import struct
-
 from libc.errno cimport EAGAIN, EINTR, errno
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
-from libc.stdio cimport FILE, fclose, ftell
+from libc.stdio cimport ftell
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy, memmove, strerror
+from posix.unistd cimport read
 
-from pylibpcap.pcap cimport (
-    bpf_insn,
-    pcap_close,
-    pcap_datalink,
-    pcap_geterr,
-    pcap_pkthdr,
-    pcap_snapshot,
-    pcap_t,
-    u_char,
-)
+from pylibpcap.pcap cimport bpf_insn, pcap_geterr, pcap_pkthdr, u_char
 
 from daemonlogger_py.engine cimport stop
-from daemonlogger_py.engine.bpf cimport Filter, compile_filter, header_of
 from daemonlogger_py.engine.buffer cimport Buffer
-from daemonlogger_py.engine.libpcap cimport (
-    PCAP_ERRBUF_SIZE,
-    PCAP_TSTAMP_PRECISION_MICRO,
-    PCAP_TSTAMP_PRECISION_NANO,
-    next_ex,
-    pcap_fopen_offline_with_tstamp_precision,
-    run_filter,
-)
+from daemonlogger_py.engine.libpcap cimport next_ex, run_filter
+from daemonlogger_py.engine.offline_handle cimport OfflineHandle, raise_pending
 from daemonlogger_py.engine.wait cimport monotonic_ns, wait_readable
 from daemonlogger_py.savefile.records cimport (
-    FILE_HEADER_BYTES,
     RECORD_HEADER_BYTES,
     RecordHeader,
     max_caplen,
     timestamp_ns,
 )
 
-from daemonlogger_py.engine.protocol import NEVER_NS as _NEVER_NS
 from daemonlogger_py.engine.protocol import Counters
-from daemonlogger_py.errors import SourceError
-from daemonlogger_py.savefile.pcapng import PREFIX_BYTES as _PREFIX_BYTES
-from daemonlogger_py.savefile.pcapng import time_resolution, wants_more
-from daemonlogger_py.savefile.records import parse_file_header
-
-cdef extern from "Python.h":
-    int PyErr_CheckSignals()  # without "except": what a handler raised stays pending
-
-cdef extern from "<unistd.h>" nogil:
-    ssize_t read(int fd, void *buffer, size_t count)
-
-cdef extern from "<stdio.h>" nogil:
-    ctypedef long off64_t
-    ctypedef struct cookie_io_functions_t:
-        ssize_t (*read)(void *cookie, char *buffer, size_t size) noexcept
-        ssize_t (*write)(void *cookie, const char *buffer, size_t size) noexcept
-        int (*seek)(void *cookie, off64_t *offset, int whence) noexcept
-        int (*close)(void *cookie) noexcept
-    FILE *fopencookie(void *cookie, const char *mode, cookie_io_functions_t functions)
 
 cdef enum:
     # Less room than this in a buffer is not worth a read.
     LEAST_READ_BYTES = 65536
     # A filter may refuse millions in a row: how often libpcap's path looks for a wake-up.
     RECORDS_BETWEEN_LOOKS = 4096
-    SEEK_CUR = 1
-
-cdef uint64_t NEVER_NS = _NEVER_NS
 
 
 cdef struct Budget:
@@ -86,60 +43,7 @@ cdef struct Budget:
     uint64_t deadline_ns
 
 
-cdef struct Stream:
-    # Where libpcap reads from: what was read to recognise the format, then the descriptor.
-    int fd
-    int wake_fd
-    bint waits  # a pipe or a terminal: reading may block
-    bint finishing
-    bint interrupted  # a signal handler raised; its exception is pending
-    const char *prefix
-    size_t prefix_bytes
-    int64_t given
-
-
-cdef ssize_t stream_read(void *cookie, char *buffer, size_t size) noexcept nogil:
-    cdef Stream *stream = <Stream *>cookie
-    cdef char drained[64]
-    cdef ssize_t got
-    cdef int ready
-    if stream.given < <int64_t>stream.prefix_bytes:
-        size = min(size, stream.prefix_bytes - <size_t>stream.given)
-        memcpy(buffer, stream.prefix + stream.given, size)
-        stream.given += size
-        return size
-    while not stream.finishing and not stream.interrupted:
-        # A pipe may stall in the middle of a record, where libpcap cannot be left: signals are
-        # served from here, and one that ends the reading sets `finishing`.
-        if stream.waits:
-            ready = wait_readable(stream.fd, stream.wake_fd, NEVER_NS)
-            if ready < 0:
-                read(stream.wake_fd, drained, sizeof(drained))
-            if ready != 1:  # also interrupted by a signal that does not wake
-                with gil:
-                    stream.interrupted = PyErr_CheckSignals() != 0
-                continue
-        got = read(stream.fd, buffer, size)
-        if got >= 0:
-            stream.given += got
-            return got
-        if errno != EINTR and errno != EAGAIN:
-            return -1
-    return 0
-
-
-cdef int raise_pending() except -1:
-    return -1
-
-
-cdef int stream_seek(void *cookie, off64_t *offset, int whence) noexcept nogil:
-    if whence != SEEK_CUR or offset[0] != 0:
-        return -1
-    offset[0] = (<Stream *>cookie).given
-    return 0
-
-
-cdef class FileSource:
+cdef class FileSource(OfflineHandle):
     """Packets of the savefile or pipe open as `fd`, which stays the caller's.
 
     `name` is for messages. `snaplen` in bytes cuts longer packets, 0 cuts none. `nanosecond`
@@ -147,138 +51,24 @@ cdef class FileSource:
     ends a wait for more of a pipe. Raises SourceError for what is no savefile, FilterError.
     """
 
-    cdef pcap_t *handle
-    cdef FILE *file  # the handle's, over `stream`
-    cdef Filter filter
-    cdef Stream stream
-    cdef bytes prefix
     cdef uint8_t *carried  # read, not yet looked at
     cdef size_t carried_bytes
     cdef size_t carried_at
     cdef size_t carried_room
     cdef uint64_t reads  # in this fill: of blocks, or of records by libpcap
-    cdef bint native
-    cdef uint32_t cut  # bytes kept of each packet; 0: all
-    cdef uint32_t fraction_ns
-    cdef uint32_t fraction_scale
-    cdef uint32_t caplen_limit
-    cdef int64_t offset  # in the file, of the next record
     cdef pcap_pkthdr *pending_header  # a record of libpcap's that did not fit the last budget
     cdef const u_char *pending_packet
     cdef uint64_t kept_ns
     cdef uint64_t received
-    cdef readonly str name
     cdef readonly str failure
-    cdef readonly int linktype
-    cdef readonly int snaplen
-    cdef readonly bint nanosecond
-    cdef readonly bytes file_header
     cdef readonly bint live
 
     def __cinit__(self):
-        self.handle = NULL
         self.carried = NULL
         self.live = False
 
-    def __init__(
-        self,
-        int fd,
-        *,
-        str name,
-        int wake_fd,
-        str filter_text="",
-        int snaplen=0,
-        bint nanosecond=False,
-    ):
-        self.name = name
-        self.cut = snaplen
-        self.stream.fd = fd
-        self.stream.wake_fd = wake_fd
-        self.stream.waits = not stat.S_ISREG(os.fstat(fd).st_mode)
-        head = self.read_prefix(FILE_HEADER_BYTES)
-        header = parse_file_header(head)
-        self.native = header is not None and header.native and header.linktype & 0x03FF0000 == 0
-        if header is not None:
-            own_nanosecond = header.nanosecond
-        else:
-            head = self.read_interfaces(head)
-            own_nanosecond = time_resolution(head) == "ns"
-        self.prefix = head
-        self.stream.prefix = <const char *>self.prefix
-        self.stream.prefix_bytes = len(head)
-        self.nanosecond = nanosecond or own_nanosecond
-        self.fraction_ns = 1 if own_nanosecond else 1000
-        self.fraction_scale = 1000 if self.nanosecond and not own_nanosecond else 1
-        self.open_handle()
-        self.linktype = pcap_datalink(self.handle)
-        self.snaplen = pcap_snapshot(self.handle)
-        self.file_header = header_of(self.handle, f"-R {name}")
-        self.offset = FILE_HEADER_BYTES if header is not None else 0
-        if header is not None:
-            self.caplen_limit = max_caplen(header.linktype & 0xFFFF)
-        if self.cut:
-            self.snaplen = min(self.snaplen, <int>self.cut)
-            self.file_header = (
-                self.file_header[:16] + struct.pack("=I", self.snaplen) + self.file_header[20:]
-            )
-        self.refilter(filter_text)
-
     def __dealloc__(self):
-        self.close()
-
-    cdef bytes read_block(self, size_t size):
-        try:
-            return os.read(self.stream.fd, size)
-        except OSError as error:
-            raise SourceError(f"-R {self.name}: {error.strerror}") from None
-
-    cdef bytes read_prefix(self, size_t size):
-        head = b""
-        while len(head) < size:
-            block = self.read_block(size - len(head))
-            if not block:
-                break
-            head += block
-        return head
-
-    cdef bytes read_interfaces(self, bytes head):
-        """As much more as it takes to know the resolution of a pcapng capture's interfaces."""
-        while (wanted := wants_more(head)) != "no":
-            # The first interface is waited for, as libpcap does; a further one may never come.
-            if wanted == "if there" and wait_readable(self.stream.fd, self.stream.wake_fd, 0) != 1:
-                break
-            block = self.read_block(_PREFIX_BYTES)  # of a packet pipe, a short read loses the rest
-            if not block:
-                break
-            head += block
-        return head
-
-    cdef int open_handle(self) except -1:
-        cdef char errbuf[PCAP_ERRBUF_SIZE]
-        cdef unsigned int precision = (
-            PCAP_TSTAMP_PRECISION_NANO if self.nanosecond else PCAP_TSTAMP_PRECISION_MICRO
-        )
-        cdef cookie_io_functions_t functions
-        functions.read = stream_read
-        functions.write = NULL
-        functions.seek = stream_seek
-        functions.close = NULL
-        self.file = fopencookie(&self.stream, "r", functions)
-        if self.file == NULL:
-            raise MemoryError
-        with nogil:  # a pipe may keep it waiting
-            self.handle = pcap_fopen_offline_with_tstamp_precision(self.file, precision, errbuf)
-        if self.stream.interrupted:
-            if self.handle == NULL:
-                fclose(self.file)
-            raise_pending()
-        if self.handle == NULL:
-            fclose(self.file)
-            raise SourceError(
-                f"-R {self.name}: not a savefile, at byte offset 0: "
-                f"{errbuf.decode(errors='replace')}"
-            )
-        return 0
+        free(self.carried)
 
     @property
     def record_bytes(self):
@@ -613,22 +403,13 @@ cdef class FileSource:
         """Totals since the file was opened; nothing is dropped on the way from a file."""
         return Counters(self.received, 0, 0)
 
-    def refilter(self, str text):
-        """Replace the filter by `text` ("" for none). Raises FilterError, keeping the old one."""
-        if self.handle == NULL:
-            raise ValueError("the source is closed")
-        # Netmask 0, as tcpdump -r has it: a savefile does not say.
-        self.filter = compile_filter(self.handle, text, 0) if text else None
-
     def finish(self):
         """Read no further; the next `fill` that has nothing left in memory is Stop.END."""
         self.stream.finishing = True
 
     def close(self):
         """Free everything; may be called twice. The descriptor stays open."""
-        if self.handle != NULL:
-            pcap_close(self.handle)
-            self.handle = NULL
+        self.close_handle()
         free(self.carried)
         self.carried = NULL
         self.carried_bytes = self.carried_room = self.carried_at = 0

@@ -5,9 +5,6 @@ cdef extern from "<poll.h>" nogil:
     enum:
         POLLOUT
 
-cdef extern from "<unistd.h>" nogil:
-    int close_fd "close"(int fd)
-
 cdef extern from "<sys/ioctl.h>" nogil:
     enum:
         SIOCGIFFLAGS

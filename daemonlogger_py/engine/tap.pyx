@@ -9,7 +9,6 @@ to what its tap sends, too.
 from typing import NamedTuple
 
 from libc.errno cimport (
-    EACCES,
     EAGAIN,
     EINTR,
     EINVAL,
@@ -19,80 +18,19 @@ from libc.errno cimport (
     ENODEV,
     ENOMEM,
     ENXIO,
-    EPERM,
     errno,
 )
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
-from libc.string cimport memcpy, memset, strerror
+from libc.string cimport memset, strerror
 
 from daemonlogger_py.engine.buffer cimport Buffer
 from daemonlogger_py.engine.pace cimport Pace, advance
-from daemonlogger_py.engine.packet cimport (
-    AF_PACKET,
-    ARPHRD_ETHER,
-    ARPHRD_LOOPBACK,
-    ARPHRD_NONE,
-    ARPHRD_RAWIP,
-    ARPHRD_SIT,
-    ARPHRD_TUNNEL,
-    ARPHRD_TUNNEL6,
-    IFF_RUNNING,
-    IFF_UP,
-    IFNAMSIZ,
-    MAP_FAILED,
-    MAP_SHARED,
-    MSG_DONTWAIT,
-    PACKET_TX_RING,
-    PACKET_VERSION,
-    PACKET_VNET_HDR,
-    POLLOUT,
-    PROT_READ,
-    PROT_WRITE,
-    SIOCGIFFLAGS,
-    SIOCGIFINDEX,
-    SIOCGIFMTU,
-    SOCK_CLOEXEC,
-    SOCK_RAW,
-    SOL_PACKET,
-    bind,
-    close_fd,
-    getsockname,
-    if_nametoindex,
-    ifreq,
-    ioctl,
-    iovec,
-    mmap,
-    msghdr,
-    munmap,
-    new_socket,
-    send_to,
-    sendmsg,
-    setsockopt,
-    sockaddr,
-    sockaddr_ll,
-)
-from daemonlogger_py.engine.transmit cimport (
-    BLOCK_BYTES,
-    SLOT_BYTES,
-    SLOT_FRAME_BYTES,
-    SLOTS,
-    TPACKET_V2,
-    Ring,
-    place,
-    taken,
-    tpacket_req,
-    withdraw,
-)
+from daemonlogger_py.engine.packet cimport MSG_DONTWAIT, POLLOUT, iovec, msghdr, send_to, sendmsg
+from daemonlogger_py.engine.tap_sockets cimport DOWN, GONE, UP, TapSockets
+from daemonlogger_py.engine.transmit cimport SLOT_FRAME_BYTES, place, taken, withdraw
 from daemonlogger_py.engine.vnet cimport (
-    BAD_LENGTH,
-    CUT,
     ETHERNET_BYTES,
-    FRAGMENT,
-    NO_ROOM,
-    NOT_CERTAIN,
-    NOT_IP,
     NOT_TAKEN,
-    NOT_TCP,
     READY,
     Outgoing,
     Verdict,
@@ -109,10 +47,9 @@ from daemonlogger_py.engine.wait cimport (
 )
 from daemonlogger_py.savefile.records cimport RECORD_HEADER_BYTES, RecordHeader, timestamp_ns
 
-from daemonlogger_py.errors import SourceError, UsageError
+from daemonlogger_py.engine.prepared import PROBLEMS as _PROBLEMS
 
 cdef enum:
-    DLT_EN10MB = 1
     # Most frames of one system call; twice as many gain 1 %.
     BATCH = 64
     PARTS = 4  # virtio-net header, frame up to its checksum, the checksum, the rest
@@ -123,14 +60,6 @@ cdef enum:
     # The kernel does not tell when a queue behind the socket's own has room again.
     SHORTEST_PAUSE_NS = 20000
     LONGEST_PAUSE_NS = 1000000
-
-cdef enum State:
-    UP
-    DOWN
-    NO_CARRIER
-    GONE
-    OTHER_KIND
-    NOT_BOUND
 
 cdef enum Route:
     NOWHERE  # the interface is down
@@ -146,36 +75,6 @@ cdef enum Step:
     WOKEN
 
 
-cdef tuple RAW_IP = (ARPHRD_NONE, ARPHRD_RAWIP, ARPHRD_SIT, ARPHRD_TUNNEL, ARPHRD_TUNNEL6)
-
-# Which interfaces carry the packets of a linktype, as they are in a savefile.
-cdef dict KINDS = {
-    DLT_EN10MB: ("Ethernet", (ARPHRD_ETHER, ARPHRD_LOOPBACK)),
-    12: ("raw IP", RAW_IP),
-    228: ("raw IPv4", RAW_IP),
-    229: ("raw IPv6", RAW_IP),
-}
-
-cdef dict STATES = {
-    DOWN: "is down",
-    NO_CARRIER: "has no carrier",
-    GONE: "is gone",
-    OTHER_KIND: "came back with another link-layer type",
-    NOT_BOUND: "cannot be bound to",
-}
-
-cdef dict PROBLEMS = {
-    CUT: "cut by the snaplen",
-    NOT_IP: "not IP",
-    FRAGMENT: "an IP fragment",
-    NOT_TCP: "not TCP",
-    BAD_LENGTH: "with lengths that do not agree",
-    NOT_CERTAIN: "with IP options and a checksum not of its addresses",
-    NO_ROOM: "with headers too long",
-    NOT_TAKEN: "refused by the interface",
-}
-
-
 class TapCounters(NamedTuple):
     """What became of the frames a tap was given; 64-bit, never wrapping."""
 
@@ -186,36 +85,6 @@ class TapCounters(NamedTuple):
     dropped: int  # by us: the transmit queue stayed full
     missed: int  # the interface was down or gone
     cut: int  # of those sent: the snaplen had left only a part of them
-
-
-class Prepared(NamedTuple):
-    """A frame as it is handed to the kernel."""
-
-    header: bytes  # virtio-net header, in this machine's byte order
-    frame: bytes  # with the checksum field that the header promises
-    problem: str | None  # why it cannot be sent
-
-
-def prepare(const uint8_t[::1] frame not None, uint32_t mtu, *, int linktype=1, bint cut=False):
-    """Show what `Tap.send` hands to the kernel for a frame of Ethernet (1) or raw IP."""
-    cdef Outgoing out
-    cdef Verdict verdict
-    cdef uint8_t nothing = 0
-    cdef const uint8_t *data = &frame[0] if frame.shape[0] else &nothing
-    verdict = prepare_frame(data, frame.shape[0], cut, linktype == DLT_EN10MB, mtu, &out)
-    raw = bytearray(frame)
-    if out.sum_at:
-        raw[out.sum_at : out.sum_at + 2] = (out.sum[0], out.sum[1])
-    header = (<char *>&out.header)[: sizeof(virtio_net_hdr)]
-    return Prepared(header, bytes(raw), PROBLEMS.get(verdict))
-
-
-def due_times(times_ns, double pace):
-    """Show when frames recorded at these times (ns) leave, in ns after the first."""
-    cdef Pace state
-    memset(&state, 0, sizeof(state))
-    state.factor = pace
-    return [advance(&state, time_ns, 0) for time_ns in times_ns]
 
 
 cdef struct Frame:
@@ -230,18 +99,7 @@ cdef struct Frame:
     Pace pace
 
 
-cdef int packet_socket() noexcept:
-    """A socket that sends with virtio-net headers; -1: see errno."""
-    cdef int on = 1
-    # Protocol 0: it never receives anything.
-    cdef int fd = new_socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0)
-    if fd >= 0 and setsockopt(fd, SOL_PACKET, PACKET_VNET_HDR, &on, sizeof(on)) != 0:
-        close_fd(fd)
-        return -1
-    return fd
-
-
-cdef class Tap:
+cdef class Tap(TapSockets):
     """Sends packets of `linktype` out of `interface`. Opening needs CAP_NET_RAW, sending nothing.
 
     `wake_fd` ends a wait when it becomes readable. With `pace`, frames leave with the recorded
@@ -252,19 +110,11 @@ cdef class Tap:
     """
 
     cdef Frame frames[BATCH]
-    cdef Ring ring
-    cdef ifreq request
-    cdef int fd  # of the socket with the ring
-    cdef int message_fd
     cdef int error
     cdef bint full  # in this call a frame was dropped
     cdef int wake_fd
     cdef bint patient  # what cannot be sent for now is kept, and not missed
     cdef uint64_t back_by_ns  # CLOCK_MONOTONIC: a paced wait goes no further
-    cdef State state
-    cdef int bind_error
-    cdef bint ethernet
-    cdef tuple hardware
     cdef uint32_t fraction_ns
     cdef bint broken  # the records in the buffer do not follow one another
     cdef Pace pace  # as of the last frame that left
@@ -277,12 +127,6 @@ cdef class Tap:
     cdef Verdict large_verdict
     cdef uint32_t refused_caplen
     cdef int refused_error
-    cdef readonly str interface
-    cdef readonly unsigned int mtu
-
-    def __cinit__(self):
-        self.fd = self.message_fd = -1
-        self.ring.memory = NULL
 
     def __init__(
         self,
@@ -296,131 +140,12 @@ cdef class Tap:
     ):
         if pace is not None and not 0 < pace < float("inf"):
             raise ValueError(f"pace {pace}: a number above 0")
-        if linktype not in KINDS:
-            raise UsageError(
-                f"-o/--tap {interface}: packets of linktype {linktype} cannot be sent; "
-                f"accepted: {', '.join(f'{name} ({k})' for k, (name, _) in KINDS.items())}"
-            )
-        self.close()
-        self.interface = interface
         self.wake_fd = wake_fd
         self.patient = patient
         self.fraction_ns = 1 if nanosecond else 1000
         self.pace.factor = pace or 0
         self.pause_ns = SHORTEST_PAUSE_NS
-        self.ethernet = linktype == DLT_EN10MB
-        self.hardware = KINDS[linktype][1]
-        raw_name = interface.encode(errors="surrogateescape")
-        if len(raw_name) >= IFNAMSIZ or b"\0" in raw_name or not if_nametoindex(raw_name):
-            raise self.unknown()
-        memset(&self.request, 0, sizeof(self.request))
-        memcpy(self.request.ifr_name, <const char *>raw_name, len(raw_name))
-        self.open_sockets()
-        try:
-            self.open_interface(KINDS[linktype][0])
-        except BaseException:
-            self.close()
-            raise
-
-    def __dealloc__(self):
-        self.close()
-
-    cdef unknown(self):
-        return UsageError(f"-o/--tap {self.interface!r}: no such interface")
-
-    cdef int open_sockets(self) except -1:
-        if self.open_ring() == 0:
-            return 0
-        reason, refused = strerror(errno).decode(), errno in (EPERM, EACCES)
-        self.close()
-        if refused:
-            reason = "no permission to send: root or CAP_NET_RAW is needed"
-        raise SourceError(f"tap {self.interface}: {reason}")
-
-    cdef int open_ring(self) noexcept:
-        cdef int version = TPACKET_V2
-        cdef tpacket_req asked
-        cdef void *memory
-        self.fd = packet_socket()
-        self.message_fd = packet_socket()
-        if self.fd < 0 or self.message_fd < 0:
-            return -1
-        asked.tp_block_size = BLOCK_BYTES
-        asked.tp_frame_size = SLOT_BYTES
-        asked.tp_frame_nr = SLOTS
-        asked.tp_block_nr = SLOTS * SLOT_BYTES // BLOCK_BYTES
-        if setsockopt(self.fd, SOL_PACKET, PACKET_VERSION, &version, sizeof(version)) != 0:
-            return -1
-        if setsockopt(self.fd, SOL_PACKET, PACKET_TX_RING, &asked, sizeof(asked)) != 0:
-            return -1
-        memory = mmap(
-            NULL, SLOTS * SLOT_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, self.fd, 0
-        )
-        if memory == MAP_FAILED:
-            return -1
-        self.ring.memory = <uint8_t *>memory
-        self.ring.head = 0
-        return 0
-
-    cdef int open_interface(self, str kind) except -1:
-        self.state = self.attach()
-        if self.state == GONE:
-            raise self.unknown()
-        if self.state == OTHER_KIND:
-            raise UsageError(
-                f"-o/--tap {self.interface}: not an interface for {kind}, as the packets are"
-            )
-        if self.state in (DOWN, NOT_BOUND):
-            raise SourceError(f"tap {self.failure}")
-        return 0
-
-    cdef State attach(self) noexcept:
-        """Bind to the interface that now has the name, and say how it is."""
-        cdef ifreq request = self.request
-        cdef sockaddr_ll address
-        cdef unsigned int size = sizeof(address)
-        if ioctl(self.fd, SIOCGIFINDEX, &request) != 0:
-            return GONE
-        memset(&address, 0, sizeof(address))
-        address.sll_family = AF_PACKET
-        address.sll_ifindex = request.ifr_ifindex
-        if (
-            bind(self.fd, <sockaddr *>&address, sizeof(address)) != 0
-            or bind(self.message_fd, <sockaddr *>&address, sizeof(address)) != 0
-            or getsockname(self.fd, <sockaddr *>&address, &size) != 0
-        ):
-            self.bind_error = errno
-            return GONE if errno == ENODEV else NOT_BOUND
-        if address.sll_hatype not in self.hardware:
-            return OTHER_KIND
-        self.state = UP
-        self.look()
-        return self.state
-
-    cdef void look(self) noexcept nogil:
-        """See what may have changed under a bound interface: its MTU, whether it is up."""
-        cdef ifreq request = self.request
-        if self.state != UP or ioctl(self.fd, SIOCGIFMTU, &request) != 0:
-            return  # sending will tell
-        self.mtu = request.ifr_mtu
-        if ioctl(self.fd, SIOCGIFFLAGS, &request) != 0:
-            return
-        if not request.ifr_flags & IFF_UP:
-            self.state = DOWN
-        elif not request.ifr_flags & IFF_RUNNING:
-            # The kernel swallows what is sent now and calls it sent.
-            self.state = NO_CARRIER
-
-    def revive(self):
-        """Look whether a tap that is down has its interface again; True when it can send.
-
-        Needs no capability. The interface may be another one that has the name now.
-        """
-        if self.fd < 0:
-            raise ValueError("the tap is closed")
-        if self.state != UP:
-            self.state = self.attach()
-        return self.state == UP
+        TapSockets.__init__(self, interface, linktype)
 
     def send(self, Buffer buffer not None, size_t from_offset, uint64_t wait_ns):
         """Send the records in `buffer` from this byte offset on; the offset that was reached.
@@ -681,28 +406,13 @@ cdef class Tap:
         return fds[1].revents != 0
 
     @property
-    def down(self):
-        """Whether the interface is down, without carrier or gone: frames are missed."""
-        return self.state != UP
-
-    @property
-    def failure(self):
-        """Why the tap is down, or None."""
-        if self.state == UP:
-            return None
-        what = STATES[self.state]
-        if self.state == NOT_BOUND:
-            what = f"{what}: {strerror(self.bind_error).decode()}"
-        return f"interface {self.interface} {what}"
-
-    @property
     def remark(self):
         """The first frame that was too large, in words, or None."""
         if self.too_large == 0:
             return None
         return (
             f"frame of {self.large_caplen} bytes, MTU {self.large_mtu}, "
-            f"{PROBLEMS[self.large_verdict]}: cannot be segmented"
+            f"{_PROBLEMS[self.large_verdict]}: cannot be segmented"
         )
 
     @property
@@ -724,14 +434,3 @@ cdef class Tap:
             self.missed,
             self.cut,
         )
-
-    def close(self):
-        """Close the sockets; may be called twice. The counters stay."""
-        if self.ring.memory != NULL:
-            munmap(self.ring.memory, SLOTS * SLOT_BYTES)
-            self.ring.memory = NULL
-        if self.fd >= 0:
-            close_fd(self.fd)
-        if self.message_fd >= 0:
-            close_fd(self.message_fd)
-        self.fd = self.message_fd = -1

@@ -18,7 +18,7 @@ from daemonlogger_py.config.recorder import RecorderConfig
 from daemonlogger_py.engine.protocol import Source
 from daemonlogger_py.errors import SourceError, UsageError
 from daemonlogger_py.record.messages import Tell, printable
-from daemonlogger_py.record.writer import VOLUME_FULL
+from daemonlogger_py.record.room import VOLUME_FULL
 from daemonlogger_py.savefile.names import Naming
 
 # What only a ring, only an interface or only a savefile needs is imported where it is used: the

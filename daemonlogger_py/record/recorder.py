@@ -10,18 +10,20 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from select import POLLIN, poll
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from daemonlogger_py.config.filter_file import read_filter_file
 from daemonlogger_py.config.recorder import RecorderConfig
 from daemonlogger_py.engine.buffer import Buffer
 from daemonlogger_py.engine.protocol import NEVER_NS, Source, Stop
 from daemonlogger_py.errors import DaemonloggerError, SourceError, UsageError
+from daemonlogger_py.record.boundary import Boundary
 from daemonlogger_py.record.buffers import BufferPool
 from daemonlogger_py.record.messages import Tell
 from daemonlogger_py.record.openfile import BLOCK_BYTES
-from daemonlogger_py.record.rollover import RollGrid
 from daemonlogger_py.record.signals import Signals
+from daemonlogger_py.record.starvation import Starvation
+from daemonlogger_py.record.totals import Totals
 from daemonlogger_py.record.writer import Writer
 
 if TYPE_CHECKING:
@@ -43,17 +45,12 @@ TICK_NS = NS_PER_SECOND
 RING_TICKS = 5
 # Time stamps of these types are the adapter's own clock's, which nobody sets.
 UNSYNCED = ("adapter_unsynced", "host_hiprec_unsynced")
-# A disk that barely keeps up starves the loop many times a second; that is said this often.
-STARVING_NS = 10 * NS_PER_SECOND
 FIRST_SAVEFILE_S = 2.0
 # An interface that went away is looked for this often.
 INTERFACE_NS = 100_000_000
 # Paced packets leave slowly: so many at a time, signals being served in between.
 PACED_PACKETS = 64
 ROLLOVERS = ("size", "time", "packets", "hangup")
-# After a boundary of -t, packets stamped before it may still be with the kernel for a block's
-# time-out; only then does the clock alone roll over.
-ROLL_GRACE_NS = 60_000_000
 
 
 @dataclass(slots=True)
@@ -63,30 +60,6 @@ class Savefile:
     offset: int  # in the file, of the next buffer's first byte
     ordered: bool = False  # the writer was told to begin it
     packets: int = 0  # handed over
-
-
-class Totals(NamedTuple):
-    """What became of every packet: received = written + lost + on their way to the disk."""
-
-    received: int
-    dropped: int
-    if_dropped: int
-    lost: int
-    written: int
-    files: int
-    size_bytes: int
-
-    def __str__(self) -> str:
-        """As a person reads them, on several lines."""
-        offered = self.received + self.dropped
-        share = 100 * self.dropped / offered if offered else 0.0
-        return (
-            f"{self.received} packets received\n"
-            f"{self.dropped} packets dropped by the kernel ({share:.2f}%)\n"
-            f"{self.if_dropped} packets dropped by the interface\n"
-            f"{self.lost} packets lost by daemonlogger\n"
-            f"{self.written} packets written to {self.files} files, {self.size_bytes} bytes"
-        )
 
 
 class Recorder:
@@ -131,16 +104,13 @@ class Recorder:
         self._rollovers = dict.fromkeys(ROLLOVERS, 0)
         self._rolled_because = "exit"
         self._received = 0
-        self._grid: RollGrid | None = None
-        self._boundary_ns = NEVER_NS
+        self._boundary = Boundary(config.roll_time)
         self._clock_said = False
         self._finishing = False
         self._ended = False
         self._failure: DaemonloggerError | None = None
         self._dropped_said = 0
-        self._starving_since_ns = 0
-        self._starving_said = False
-        self._say_starving_ns = 0
+        self._starvation = Starvation(pool, tell)
         self._tick_ns = 0
         self._ticks = 0
         self._statistics_ns = NEVER_NS
@@ -155,7 +125,7 @@ class Recorder:
             self._loop()
             self._hand_over(last=True)
             self._tell_stopping()
-        except BaseException:
+        except BaseException:  # whatever it is, what was captured is written first
             with suppress(Exception):
                 self._hand_over(last=True)
                 self._tell_stopping()
@@ -214,7 +184,7 @@ class Recorder:
             self._schedule_statistics(now_ns)
         self._writer.start()
         if self._source.live:
-            self._start_grid(time.time_ns())
+            self._boundary.begin(time.time_ns())
             self._order_savefile(int(time.time()))
         if self._vitals is not None and self._begun():
             self._vitals.started(self.totals(), self._rollovers)
@@ -224,12 +194,6 @@ class Recorder:
         if self._savefile.ordered:
             self._writer.wait_begun(FIRST_SAVEFILE_S)
         return self._writer.failure is None
-
-    def _start_grid(self, start_ns: int) -> None:
-        roll_time = self._config.roll_time
-        if roll_time is not None:
-            self._grid = RollGrid(roll_time.count, roll_time.unit, start_ns)
-            self._boundary_ns = self._grid.after(start_ns)
 
     # Filling
 
@@ -241,13 +205,13 @@ class Recorder:
             buffer,
             self._bytes_left(buffer),
             self._packets_left(buffer),
-            self._boundary_ns if self._until_counts else NEVER_NS,
+            self._boundary.at_ns if self._until_counts else NEVER_NS,
             MANY if busy else self._hold_ns,
             self._deadline_ns(busy=busy),
         )
         self._received += buffer.packets - before
-        if self._config.roll_time is not None and self._grid is None and buffer.packets:
-            self._start_grid(buffer.first_ns)
+        if self._boundary.awaits_packet and buffer.packets:
+            self._boundary.begin(buffer.first_ns)
         return Stop(reason)
 
     def _send(self, taps: "Taps", buffer: Buffer, begin: int, packets_before: int) -> None:
@@ -271,7 +235,7 @@ class Recorder:
             left = self._config.count - self._received
         if self._config.roll_packets is not None:
             left = min(left, self._config.roll_packets - self._savefile.packets - buffer.packets)
-        if self._config.roll_time is not None and self._grid is None:
+        if self._boundary.awaits_packet:
             left = 1  # of a savefile that is read, the first packet starts the grid
         if self._config.pace is not None:
             left = min(left, PACED_PACKETS)
@@ -283,9 +247,9 @@ class Recorder:
             deadline_ns = min(deadline_ns, time.monotonic_ns() + BUSY_NS)
         else:
             deadline_ns = min(deadline_ns, self._lead_due_ns)
-        if self._source.live and self._boundary_ns != NEVER_NS:
-            ahead_ns = self._boundary_ns + ROLL_GRACE_NS - time.time_ns()
-            deadline_ns = min(deadline_ns, time.monotonic_ns() + max(0, ahead_ns))
+        if self._source.live and self._boundary.begun:
+            ahead_ns = self._boundary.ahead_ns(time.time_ns())
+            deadline_ns = min(deadline_ns, time.monotonic_ns() + ahead_ns)
         return deadline_ns
 
     def _after(self, reason: Stop, buffer: Buffer) -> None:
@@ -297,7 +261,7 @@ class Recorder:
             case Stop.PACKETS:
                 self._packets_used_up(buffer)
             case Stop.TIME:
-                self._roll_by_time(self._source.next_ns or self._boundary_ns)
+                self._roll_by_time(self._source.next_ns or self._boundary.at_ns)
             case Stop.DEADLINE:
                 self._deadline_passed(buffer)
             case Stop.WAKE:
@@ -342,15 +306,15 @@ class Recorder:
 
     def _roll_by_clock(self) -> None:
         """Roll over where the boundary has passed, though no packet said so."""
-        if self._source.live and time.time_ns() >= self._boundary_ns + ROLL_GRACE_NS:
+        if self._source.live and self._boundary.ahead_ns(time.time_ns()) == 0:
             self._roll_by_time(time.time_ns())
 
     def _roll_by_time(self, now_ns: int) -> None:
         """Roll over at a boundary that `now_ns` has reached; an empty savefile goes on."""
-        if self._grid is None:
+        if not self._boundary.begun:
             return
-        self._roll("time", "Time limit reached, rolling over!", boundary_ns=self._boundary_ns)
-        self._boundary_ns = self._grid.next_boundary(self._boundary_ns, now_ns)
+        self._roll("time", "Time limit reached, rolling over!", boundary_ns=self._boundary.at_ns)
+        self._boundary.go_on(now_ns)
 
     def _roll(self, why: str, text: str, **facts: object) -> None:
         self._hand_over(last=True)
@@ -408,8 +372,7 @@ class Recorder:
             if buffer is None:
                 return None
         self._pool.starving = False
-        if self._starving_since_ns:
-            self._say_fed()
+        self._starvation.end()
         if self._lead:
             buffer.clear(self._lead)
         self._buffer = buffer
@@ -418,17 +381,8 @@ class Recorder:
     def _wait_for_buffer(self) -> None:
         """All memory waits for the disk: packets stay where they are, signals are served."""
         now_ns = time.monotonic_ns()
-        if self._source.live and not self._starving_since_ns:
-            self._starving_since_ns = now_ns
-        if self._starving_since_ns and not self._starving_said and now_ns >= self._say_starving_ns:
-            self._starving_said = True
-            self._say_starving_ns = now_ns + STARVING_NS
-            text = (
-                f"[!] The disk does not keep up: all {self._pool.limit} buffers "
-                f"({self._pool.limit * self._pool.buffer_bytes} bytes) wait for it; "
-                "packets stay in the kernel's buffer"
-            )
-            self._tell("stalled", text)
+        if self._source.live:
+            self._starvation.go_on(now_ns)
         self._sleep(self._tick_ns - now_ns)
 
     def _sleep(self, wait_ns: int) -> None:
@@ -446,14 +400,6 @@ class Recorder:
         self._roll_by_clock()
         if not watch.back():
             self._sleep(INTERFACE_NS)
-
-    def _say_fed(self) -> None:
-        seconds = (time.monotonic_ns() - self._starving_since_ns) / NS_PER_SECOND
-        self._starving_since_ns = 0
-        if not self._starving_said:
-            return
-        self._starving_said = False
-        self._tell("resumed", f"[!] The disk took buffers again after {seconds:.1f} s")
 
     def _hand_over(self, *, flush: bool = False, last: bool = False) -> None:
         """Give the buffer to the writer; `last`: the savefile ends with it.
@@ -567,9 +513,9 @@ class Recorder:
             self._writer.tick()
             self._pool.shrink()
         wall_ns = time.time_ns()
-        if self._source.live and self._grid is not None and wall_ns < self._boundary_ns:
+        if self._source.live and self._boundary.begun and wall_ns < self._boundary.at_ns:
             # Unless the clock was set back, this is the boundary it was.
-            self._boundary_ns = self._grid.next_boundary(self._boundary_ns, wall_ns)
+            self._boundary.go_on(wall_ns)
 
     def _schedule_statistics(self, now_ns: int) -> None:
         interval_ns = int((self._config.stats_interval or 0) * NS_PER_SECOND)

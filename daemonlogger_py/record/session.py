@@ -157,7 +157,7 @@ def _chronicled(chronicle: "Chronicle", recorder: Recorder, signals: Signals) ->
     why = None
     try:
         yield
-    except BaseException as error:
+    except BaseException as error:  # whatever it is, the catalog is told
         why = str(error) or type(error).__name__
         raise
     finally:

@@ -4,25 +4,26 @@ A handler only notes the wish; the number that the interpreter writes to the wak
 whatever native wait is going on, on an idle link too.
 """
 
-import os
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from types import FrameType, TracebackType
+from contextlib import contextmanager
+from types import FrameType
 from typing import Any, NoReturn, Self
+
+from daemonlogger_py.service.wakeup import WakePipe
 
 FINISHING = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT)
 HANDLED = (*FINISHING, signal.SIGHUP, signal.SIGUSR1)
 
 
-class Signals:
+class Signals(WakePipe):
     """Handlers for the duration of a `with` block, in the main thread.
 
     `wake_fd` becomes readable when a signal came or `wake()` was called; `close` ends it.
     """
 
     def __init__(self) -> None:
-        self.wake_fd, self._wake_write_fd = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        super().__init__()
         self.finish: signal.Signals | None = None
         self.finish_again = False
         self.roll = False
@@ -43,12 +44,7 @@ class Signals:
         self._before[signal.SIGUSR1] = signal.signal(signal.SIGUSR1, self._statistics)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         if self._within_early and self.finish is not None:
             _ignore_from_now_on()
         else:
@@ -79,22 +75,6 @@ class Signals:
             if self.finish is None:
                 for number, handler in before.items():
                     signal.signal(number, handler)
-
-    def close(self) -> None:
-        """Close the wake-up pipe, after everything that waits for it."""
-        os.close(self.wake_fd)
-        os.close(self._wake_write_fd)
-
-    def wake(self) -> None:
-        """Make `wake_fd` readable, from any thread."""
-        with suppress(BlockingIOError):  # full: it is readable already
-            os.write(self._wake_write_fd, b"\0")
-
-    def drain(self) -> None:
-        """Make `wake_fd` unreadable until the next signal or wake-up."""
-        with suppress(BlockingIOError):
-            while os.read(self.wake_fd, 4096):
-                pass
 
     def _finish(self, number: int, _frame: FrameType | None) -> None:
         self.finish_again = self.finish is not None

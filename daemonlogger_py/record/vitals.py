@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from daemonlogger_py.record.buffers import BufferPool
 from daemonlogger_py.record.opening import Opened
-from daemonlogger_py.record.recorder import Totals
+from daemonlogger_py.record.totals import Totals
 from daemonlogger_py.record.writer import Writer
 
 if TYPE_CHECKING:

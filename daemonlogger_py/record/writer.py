@@ -22,23 +22,17 @@ from daemonlogger_py.record.buffers import BufferPool
 from daemonlogger_py.record.cache import CacheRelease
 from daemonlogger_py.record.messages import Tell
 from daemonlogger_py.record.openfile import BLOCK_BYTES, OpenSavefile, Sealed
+from daemonlogger_py.record.room import VOLUME_FULL, Room
+from daemonlogger_py.record.serials import Serials
 from daemonlogger_py.savefile.names import Naming, SavefileName
 
 if TYPE_CHECKING:
     from daemonlogger_py.record.keeper import Keeper
+    from daemonlogger_py.record.ring import Ring
 
-VOLUME_FULL = (errno.ENOSPC, errno.EDQUOT)
-# A full volume that nothing can be pruned from is tried again this often; once the recorder is
-# ending, for this long.
-RETRY_S = 0.1
-GIVE_UP_S = 5.0
-# A volume that is full again and again is said this often.
-SAY_STUCK_S = 10.0
 # A savefile that fills the volume alone is sealed and pruned; those after it are this much smaller.
 EARLY_ROLL_SHARE = 8
 LEAST_EARLY_BYTES = 64 * 1024
-# Without a ring, how many seconds' serials are remembered; forgetting costs tries, not names.
-_SECONDS_REMEMBERED = 4096
 
 
 class _Roll(NamedTuple):
@@ -115,16 +109,13 @@ class Writer:
         self._current: OpenSavefile | None = None
         self._cache = CacheRelease(dir_fd)
         self._shift = 0  # orders' offsets less those in the savefile, after an early roll-over
-        self._serials: dict[int, int] = {}
+        self._serials: Ring | Serials = Serials() if keeper is None else keeper.ring
         self._ordered = 0  # writes, by the loop
         self._carried_out = 0  # writes, by this thread
         self._ticking = False
         self._unwritten = 0  # packets of the order at hand that are in no savefile yet
         self._lost_before = 0  # when the open savefile was begun
-        self._stuck_since: float | None = None  # the volume is full, and that was said
-        self._say_stuck_at = 0.0  # monotonic
-        self._just_pruned = False
-        self._give_up_at: float | None = None
+        self._room = Room(log_dir, keeper, tell)
         self._begun = threading.Event()
         self._thread = threading.Thread(target=self._work, name="writer", daemon=True)
 
@@ -189,8 +180,7 @@ class Writer:
 
     def give_up_soon(self) -> None:
         """The recorder is ending: do not wait for room on a full volume for ever."""
-        if self._give_up_at is None:
-            self._give_up_at = time.monotonic() + GIVE_UP_S
+        self._room.give_up_soon()
 
     def close(self, why: str, dropped: int) -> None:
         """Write everything, seal the last savefile, end the thread; waits for the disk.
@@ -276,17 +266,17 @@ class Writer:
         """Create a savefile under the first free name of this second, header and all."""
         savefile = None
         while savefile is None:
-            serial = self._next_serial(epoch)
+            serial = self._serials.next_serial(epoch)
             name = SavefileName(epoch, serial, self._naming.format(epoch, serial))
             path = os.path.join(self._log_dir, name.name)
             try:
                 savefile = OpenSavefile(self._dir_fd, name, path)
             except FileExistsError:
-                self._taken(epoch, serial)
+                self._serials.taken(epoch, serial)
             except OSError as error:
-                if not self._found_room(error, BLOCK_BYTES):
+                if not self._room.found(error, BLOCK_BYTES):
                     raise StorageError(f"{path}: {error.strerror}") from error
-        self._taken(epoch, serial)
+        self._serials.taken(epoch, serial)
         if self._keeper is not None:
             self._keeper.ring.opened(savefile.name)
         try:
@@ -312,22 +302,9 @@ class Writer:
                 try:
                     savefile.put(header[savefile.size_bytes :], savefile.size_bytes)
                 except OSError as error:
-                    if not self._found_room(error, len(header)):
+                    if not self._room.found(error, len(header)):
                         raise
         self.written_bytes += len(self._file_header)
-
-    def _next_serial(self, epoch: int) -> int:
-        if self._keeper is not None:
-            return self._keeper.ring.next_serial(epoch)
-        return self._serials.get(epoch, 0)
-
-    def _taken(self, epoch: int, serial: int) -> None:
-        if self._keeper is not None:
-            self._keeper.ring.taken(epoch, serial)
-            return
-        if len(self._serials) >= _SECONDS_REMEMBERED:
-            self._serials.clear()
-        self._serials[epoch] = serial + 1
 
     def _bypass_cache(self, savefile: OpenSavefile) -> None:
         try:
@@ -351,9 +328,7 @@ class Writer:
                 try:
                     with view[done : order.length_bytes] as rest:
                         done += savefile.put(rest, order.offset - self._shift + done)
-                    self._just_pruned = False
-                    if self._stuck_since is not None:
-                        self._say_room(self._stuck_since)
+                    self._room.written()
                 except OSError as error:
                     if error.errno == errno.EINVAL and savefile.direct:
                         self._stop_bypassing(savefile, error)
@@ -363,7 +338,7 @@ class Writer:
                         done = self._begin_of(order)
                         savefile = self._opened()
                         continue
-                    if not self._found_room(error, order.length_bytes - done):
+                    if not self._room.found(error, order.length_bytes - done):
                         raise
                 self.written_bytes += savefile.size_bytes - before_bytes
         savefile.packets += self._unwritten
@@ -430,36 +405,9 @@ class Writer:
                 try:
                     done += savefile.put(view[done:], len(self._file_header) + done)
                 except OSError as error:
-                    if not self._found_room(error, len(view)):
+                    if not self._room.found(error, len(view)):
                         raise
         self.written_bytes += len(behind)
-
-    def _found_room(self, error: OSError, wanted_bytes: int) -> bool:
-        """Whether to try again: the volume was full, and something was pruned or may be."""
-        if error.errno not in VOLUME_FULL or self._keeper is None:
-            return False
-        if not self._just_pruned and self._keeper.make_space(wanted_bytes):
-            # Some file systems free space late: one savefile must not be pruned for each try.
-            self._just_pruned = True
-            return True
-        if self._give_up_at is not None and time.monotonic() >= self._give_up_at:
-            return False
-        now = time.monotonic()
-        if not self._just_pruned and self._stuck_since is None and now >= self._say_stuck_at:
-            self._stuck_since = now
-            self._say_stuck_at = now + SAY_STUCK_S
-            left = self._keeper.what_is_left
-            text = f"[!] {self._log_dir}: {error.strerror}, {left}: waiting for room"
-            self._tell("volume_full", text)
-        self._just_pruned = False
-        time.sleep(RETRY_S)
-        return True
-
-    def _say_room(self, since: float) -> None:
-        self._stuck_since = None
-        seconds = time.monotonic() - since
-        text = f"[!] {self._log_dir}: room again after {seconds:.1f} s"
-        self._tell("volume_room", text, seconds=round(seconds, 3))
 
     def _seal(self, savefile: OpenSavefile, why: str, dropped: int) -> None:
         self._cache.written(savefile.name.name, savefile.size_bytes, sealed=True)

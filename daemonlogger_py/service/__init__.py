@@ -11,6 +11,7 @@
     hook_runner   ... the process that runs the command for each ...
     hook_guard    ... and ends it, with all that it started, when its time is up
     metrics       serves figures to Prometheus; ``exposition`` is how they look on the wire
+    wakeup        the pipe by which signals and other threads end a wait; readers have it too
 
 Nothing here knows of packets: what is told, counted and handed over comes in as numbers and names.
 The order of a start is the recorder's: whatever needs privilege is opened first, then they are

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daemonlogger_py.cli.arguments import Table, refuse_values_of_switches, told_apart
-from daemonlogger_py.config.options import Option
+from daemonlogger_py.config.option import Option
 from daemonlogger_py.errors import UsageError
 
 

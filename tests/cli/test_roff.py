@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from daemonlogger_py.cli import roff
-from daemonlogger_py.config.options import Option
+from daemonlogger_py.config.option import Option
 
 
 def option(**fields) -> Option:

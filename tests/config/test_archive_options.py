@@ -3,7 +3,7 @@
 import pytest
 
 from daemonlogger_py.config.archive_options import VERB_OPTIONS, groups_of, parse_reason
-from daemonlogger_py.config.options import Option
+from daemonlogger_py.config.option import Option
 
 EVERY = [(verb, option) for verb, options in VERB_OPTIONS.items() for option in options]
 # tcpdump(1)'s letters, where extract has the option.

@@ -79,10 +79,17 @@ def test_verify() -> None:
 def test_index() -> None:
     found = resolved(
         "index", "a", index_dir="i", follow=True, rebuild=True, jobs="2", no_progress=True,
-        verbose=True,
+        verbose=True, smallest="0",
     )  # fmt: skip
     assert found == IndexConfig(
-        Where(("a",)), "i", follow=True, rebuild=True, jobs=2, progress=False, verbose=True
+        Where(("a",)),
+        "i",
+        follow=True,
+        rebuild=True,
+        jobs=2,
+        progress=False,
+        verbose=True,
+        smallest_bytes=0,
     )
 
 

@@ -1,16 +1,9 @@
-"""The table of options: complete, unambiguous, and the prefix it judges itself."""
+"""The table of options: complete and unambiguous."""
 
 import pytest
 
-from daemonlogger_py.config.options import (
-    BY_LONG,
-    BY_SHORT,
-    GROUPS,
-    OPTIONS,
-    SWITCH_TYPES,
-    parse_file_name,
-    parse_prefix,
-)
+from daemonlogger_py.config.option import SWITCH_TYPES
+from daemonlogger_py.config.options import BY_LONG, BY_SHORT, GROUPS, OPTIONS
 from daemonlogger_py.config.recorder import PID_DIR, PID_FILE, RecorderConfig
 
 
@@ -43,33 +36,6 @@ def test_defaults_shown_are_the_defaults(option) -> None:
     field = option.long.replace("-", "_")
     expected = without.get(option.long) or getattr(RecorderConfig(), field)
     assert option.parse(option.default.partition(";")[0]) == expected
-
-
-@pytest.mark.parametrize(
-    "name", ["x", "daemonlogger.pcap", "-x", "a b", "\u00e4", "..x", "x" * 200]
-)
-def test_prefix(name: str) -> None:
-    assert parse_prefix(name) == name
-
-
-@pytest.mark.parametrize(
-    "name",
-    ["", ".", "..", "a/b", "/", "a\nb", "x" * 201, "\u00e4" * 101, "a\x1b[0m", "\udcff", "a\0"],
-)
-def test_not_a_prefix(name: str) -> None:
-    with pytest.raises(ValueError, match="is not accepted; accepted: a printable file name"):
-        parse_prefix(name)
-
-
-@pytest.mark.parametrize("name", ["daemonlogger.pid", "a b", "\u00e4", "x" * 255])
-def test_file_name(name: str) -> None:
-    assert parse_file_name(name) == name
-
-
-@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "/a", "a\n", "a\0", "x" * 256])
-def test_no_file_name(name: str) -> None:
-    with pytest.raises(ValueError, match="a file name without slashes"):
-        parse_file_name(name)
 
 
 def test_what_a_tap_without_savefiles_refuses() -> None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from daemonlogger_py.config.options import Option
+from daemonlogger_py.config.option import Option
 from daemonlogger_py.config.stream_options import BY_LONG, BY_SHORT
 from daemonlogger_py.config.stream_rules import resolve
 from daemonlogger_py.config.streams import NAME_TEMPLATE, Console, Plugin, StreamsConfig

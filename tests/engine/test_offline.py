@@ -11,7 +11,7 @@ import pytest
 from daemonlogger_py.engine.buffer import Buffer
 from daemonlogger_py.engine.offline import FileSource
 from daemonlogger_py.engine.protocol import Counters, Stop
-from daemonlogger_py.errors import FilterError, SourceError
+from daemonlogger_py.errors import FilterError
 
 from ..pcaps import make
 from ..pcaps.parse import Record, parse
@@ -239,48 +239,6 @@ def test_fraction_that_is_none_stays_as_it_is(order: str) -> None:
     data = head + struct.pack(f"{order}IIII", 7, 4_000_000_000, 1, 1) + b"x"
 
     assert read_all(data) == [Record(7, 4_000_000_000, 1, b"x")]
-
-
-@pytest.mark.parametrize(
-    "data",
-    [
-        CAPTURES["empty.pcap"],
-        CAPTURES["cut_in_file_header.pcap"],
-        CAPTURES["not_pcap.txt"],
-        b"\x1f\x8b" + bytes(40),
-        make.file_header(version=(1, 4)),
-        make.section()[:-1],
-        make.section(),
-        make.block(6, bytes(32)),
-        struct.pack("<IIIHHq", 0x0A0D0D0A, 0xFFFFFFF0, 0x1A2B3C4D, 1, 0, -1),
-    ],
-    ids=range(9),
-)
-def test_what_is_no_savefile_is_refused(data: bytes) -> None:
-    with (
-        pytest.raises(SourceError, match=r"^-R x.pcap: not a savefile, at byte offset 0: .") as no,
-        source_on(data),
-    ):
-        pass
-
-    assert "\n" not in str(no.value)
-
-
-@pytest.mark.parametrize("order", "<>")
-def test_linktype_that_no_savefile_can_have_is_refused(order: str) -> None:
-    data = make.file_header(order=order, linktype=make.ETHERNET | 0x00300000)
-
-    with pytest.raises(SourceError, match=r"^-R x.pcap: .*link-layer type"), source_on(data):
-        pass
-
-
-def test_what_cannot_be_read_is_refused(tmp_path: Path) -> None:
-    fd = os.open(tmp_path, os.O_RDONLY)
-    try:
-        with pytest.raises(SourceError, match=r"^-R here: Is a directory$"):
-            FileSource(fd, name="here", wake_fd=-1)
-    finally:
-        os.close(fd)
 
 
 @pytest.mark.parametrize("name", ["us.pcap", "us_big_endian.pcap"])

@@ -15,18 +15,11 @@ from daemonlogger_py.engine.offline import FileSource
 from daemonlogger_py.engine.protocol import Stop
 from daemonlogger_py.errors import FilterError, SourceError
 
+from ..pcaps.found import OWN, found
 from ..pcaps.parse import Capture, parse
 from .reading import drain, records_of, wakeable
 
-ROOT = Path(__file__).resolve().parents[2]
-PLACES = [ROOT / "tests" / "pcaps", ROOT.parent / "shared" / "pcaps"]
-FILES = sorted(
-    path
-    for place in PLACES
-    if place.is_dir()
-    for path in place.iterdir()
-    if path.suffix not in (".py", ".tsv", ".md") and path.is_file()
-)
+FILES = [*found(), OWN / "not_pcap.txt"]
 FILTERS = ["udp", "tcp port 80", "greater 200 or vlan", "ip6 or ip[8] < 64"]
 
 pytestmark = pytest.mark.skipif(shutil.which("tcpdump") is None, reason="tcpdump is not installed")

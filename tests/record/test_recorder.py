@@ -5,7 +5,8 @@ import pytest
 from daemonlogger_py.config.recorder import RollTime
 from daemonlogger_py.engine.protocol import NEVER_NS, Stop
 from daemonlogger_py.errors import SourceError
-from daemonlogger_py.record.recorder import ROLL_GRACE_NS, Totals
+from daemonlogger_py.record.boundary import ROLL_GRACE_NS
+from daemonlogger_py.record.totals import Totals
 
 from ..pcaps import make
 from .bench import Bench, at, mixture

@@ -10,7 +10,8 @@ from daemonlogger_py.record import vitals
 from daemonlogger_py.record.buffers import BufferPool
 from daemonlogger_py.record.keeper import RingState
 from daemonlogger_py.record.opening import Opened
-from daemonlogger_py.record.recorder import ROLLOVERS, Totals
+from daemonlogger_py.record.recorder import ROLLOVERS
+from daemonlogger_py.record.totals import Totals
 from daemonlogger_py.record.vitals import Vitals
 
 NONE = Totals(0, 0, 0, 0, 0, 0, 0)

@@ -11,7 +11,7 @@ from typing import cast
 import pytest
 
 from daemonlogger_py.errors import StorageError
-from daemonlogger_py.record import writer
+from daemonlogger_py.record import serials
 from daemonlogger_py.record.keeper import Keeper
 from daemonlogger_py.record.openfile import OpenSavefile, Sealed
 from daemonlogger_py.record.retention import Limits
@@ -126,7 +126,7 @@ def test_savefiles_of_one_second_have_serials(desk: Desk) -> None:
 def test_forgotten_seconds_cost_tries_but_no_names(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(writer, "_SECONDS_REMEMBERED", 2)
+    monkeypatch.setattr(serials, "SECONDS_REMEMBERED", 2)
     with desk.writing() as work:
         for epoch in (1, 2, 3, 1, 4, 5, 1, 1):
             work.roll(epoch)

@@ -3,7 +3,6 @@
 import os
 import socket
 from contextlib import suppress
-from types import TracebackType
 from typing import Self
 
 # Of whatever is waited for: it fails instead of hanging.
@@ -22,12 +21,7 @@ class Receiver:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.close()
 
     def next(self) -> str:
