@@ -50,6 +50,8 @@ class CatalogError(DaemonloggerError):
 
     locked = False
     """Another process held it for too long; nothing else is wrong."""
+    damaged = False
+    """What it holds is not what was written, or not a catalog: it has to be made anew."""
 
 
 class OutputError(DaemonloggerError):

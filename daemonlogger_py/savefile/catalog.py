@@ -26,6 +26,7 @@ from daemonlogger_py.savefile.catalog_rows import (
     to_unlinked_entry,
 )
 from daemonlogger_py.savefile.catalog_schema import LINK, PIN, SAVEFILE, TABLES
+from daemonlogger_py.savefile.names import printable
 
 # Of savefiles that are gone; some 200 bytes each.
 LINKS_KEPT = 200_000
@@ -203,7 +204,7 @@ def set_aside(path: str) -> str:
     try:
         return catalog_schema.set_aside(path)
     except OSError as error:
-        shown = catalog_schema.printable(path)
+        shown = printable(path)
         raise CatalogError(f"{shown}: cannot be renamed: {error.strerror}") from None
 
 

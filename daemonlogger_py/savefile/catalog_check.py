@@ -12,7 +12,8 @@ from daemonlogger_py.errors import CatalogError
 from daemonlogger_py.savefile import catalog_pages
 from daemonlogger_py.savefile.catalog import Catalog
 from daemonlogger_py.savefile.catalog_rows import GENESIS, SEALED, Link, chain_of
-from daemonlogger_py.savefile.catalog_schema import APPLICATION_ID, TABLES, VERSION, printable
+from daemonlogger_py.savefile.catalog_schema import APPLICATION_ID, TABLES, VERSION
+from daemonlogger_py.savefile.names import printable
 
 _MOST_FAULTS = 100
 # A recorder that writes meanwhile looks like damage to who reads beside SQLite: look again.

@@ -6,14 +6,15 @@ failure is a CatalogError of one line.
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from types import TracebackType
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Self
 
 from daemonlogger_py.errors import CatalogError
-from daemonlogger_py.savefile import catalog_pages, catalog_schema
-from daemonlogger_py.savefile.catalog_rows import Meta, row_checksum, to_columns
+from daemonlogger_py.savefile import catalog_schema
+from daemonlogger_py.savefile.catalog_columns import believed, checksum
+from daemonlogger_py.savefile.catalog_rows import Meta, to_columns
 from daemonlogger_py.savefile.catalog_schema import META, Table
+from daemonlogger_py.savefile.names import printable
 
 if TYPE_CHECKING:
     import sqlite3
@@ -70,12 +71,7 @@ class Database:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.close()
 
     @contextmanager
@@ -88,19 +84,21 @@ class Database:
             yield
             return
         self._run("BEGIN IMMEDIATE")
-        try:
+        with ExitStack() as undo:
+            undo.callback(self._roll_back)
             self._require_same_file()
             self._within = True
             yield
             self._set(_TRANSACTION, str(self.transactions() + 1))
             self._run("COMMIT")
-            self._wrote = True
-        except BaseException:
-            with suppress(CatalogError):
-                self._run("ROLLBACK")
-            raise
-        finally:
+            undo.pop_all()
             self._within = False
+            self._wrote = True
+
+    def _roll_back(self) -> None:
+        self._within = False
+        with suppress(CatalogError):
+            self._run("ROLLBACK")
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
@@ -143,20 +141,25 @@ class Database:
 
     def _put(self, table: Table, row: tuple[Any, ...]) -> None:
         columns = to_columns(row)
-        self._run(table.write, (*map(bound, columns), row_checksum(columns)))
+        self._run(table.write, (*map(bound, columns), checksum(columns)))
 
     def _believed(
         self, table: Table, where: str, parameters: Any = ()
     ) -> Iterator[tuple[Any, ...]]:
-        for columns, fits in self._rows(table, where, parameters):
-            if fits:
-                yield columns
-            else:
-                self.disbelieved += 1
+        for rows in self._fetched(table, where, parameters):
+            columns, others = believed(rows)
+            self.disbelieved += others
+            yield from columns
 
-    def _rows(
+    def _rows(self, table: Table, where: str) -> Iterator[tuple[tuple[Any, ...], bool]]:
+        for rows in self._fetched(table, where):
+            for row in rows:
+                columns = row[:-1]
+                yield columns, row[-1] == checksum(columns)
+
+    def _fetched(
         self, table: Table, where: str, parameters: Any = ()
-    ) -> Iterator[tuple[tuple[Any, ...], bool]]:
+    ) -> Iterator[list[tuple[Any, ...]]]:
         statement = f"SELECT {table.columns} FROM {table.name} {where}"  # noqa: S608
         with _told(self.path):
             cursor = self._open_connection().execute(statement, parameters)
@@ -165,9 +168,7 @@ class Database:
                 rows = cursor.fetchmany(_ROWS_AT_ONCE)
             if not rows:
                 return
-            for row in rows:
-                columns = row[:-1]
-                yield columns, row[-1] == row_checksum(columns)
+            yield rows
 
     def _run(self, statement: str, parameters: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
         with _told(self.path):
@@ -175,15 +176,17 @@ class Database:
 
     def _open_connection(self) -> "sqlite3.Connection":
         if self._connection is None:
-            raise CatalogError(f"{catalog_schema.printable(self.path)}: is closed")
+            raise CatalogError(f"{printable(self.path)}: is closed")
         return self._connection
 
     def _require_same_file(self) -> None:
         if self._identity != _identity(self.path):
-            shown = catalog_schema.printable(self.path)
+            shown = printable(self.path)
             raise CatalogError(f"{shown}: was replaced by another since it was opened")
 
     def _leave_page_sums(self) -> None:
+        from daemonlogger_py.savefile import catalog_pages
+
         self._run(f"PRAGMA busy_timeout = {_CLOSING_WAIT_MS}")
         self._run("PRAGMA wal_checkpoint(TRUNCATE)")
         self._run("BEGIN IMMEDIATE")
@@ -218,14 +221,15 @@ def _told(path: str) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        shown = catalog_schema.printable(path)
+        shown = printable(path)
         name = getattr(error, "sqlite_errorname", "")
         locked = name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
+        damaged = name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB"))
         what = str(error)
         if locked:
             what = "is locked by another process"
-        elif name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+        elif damaged:
             what = f"is damaged: {error}"
         told = CatalogError(f"{shown}: {what}")
-        told.locked = locked
+        told.locked, told.damaged = locked, damaged
         raise told from None

@@ -14,6 +14,7 @@ GAPS_KEPT = 100_000
 RUNS_KEPT = 20_000
 
 _QUOTA, _PINS_MADE = "pin_quota_bytes", "pins_made"
+_NOTES = "notes_of_run_"
 
 
 class Ledger(Database):
@@ -40,11 +41,22 @@ class Ledger(Database):
 
     def end_run(self, number: int, ended_ns: int, why: str) -> None:
         """Note that a run ended."""
-        self._change_run(number, ended_ns=ended_ns, seen_ns=ended_ns, why=why)
+        with self.transaction():
+            self._change_run(number, ended_ns=ended_ns, seen_ns=ended_ns, why=why)
+            self._run("DELETE FROM meta WHERE key = ?", (f"{_NOTES}{number}",))
 
     def seen(self, number: int, seen_ns: int) -> None:
         """Note a sign of life."""
         self._change_run(number, seen_ns=seen_ns)
+
+    def notes_of(self, number: int) -> int:
+        """How many notes of a run that goes on are written, as `set_notes_of` said; else 0."""
+        return int(self._get(f"{_NOTES}{number}") or 0)
+
+    def set_notes_of(self, number: int, count: int) -> None:
+        """Note how many notes of its recorder are written of a run, with what they say."""
+        with self.transaction():
+            self._set(f"{_NOTES}{number}", str(count))
 
     # Gaps
 

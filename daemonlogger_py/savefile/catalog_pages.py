@@ -12,13 +12,13 @@ section 4 for the log.
 
 import os
 import struct
-import zlib
 from array import array
 from collections.abc import Iterator
 from contextlib import suppress
 from stat import S_ISREG
 
 from daemonlogger_py.savefile.catalog_schema import NEW, PAGES, WAL
+from daemonlogger_py.savefile.crc32 import crc32
 
 _HEAD = struct.Struct("<8sIIQ")  # magic, bytes a page, pages, transaction; then a CRC-32 each
 _MAGIC = b"DLpages1"
@@ -39,7 +39,7 @@ def write(path: str, transaction: int) -> None:
     with open(path, "rb") as file:
         page_bytes = _page_bytes(file.read(18))
         file.seek(0)
-        sums = array("I", (zlib.crc32(page) for page in iter(lambda: file.read(page_bytes), b"")))
+        sums = array("I", (crc32(page) for page in iter(lambda: file.read(page_bytes), b"")))
     data = _HEAD.pack(_MAGIC, page_bytes, len(sums), transaction)
     data += struct.pack(f"<{len(sums)}I", *sums)
     new = path + PAGES + NEW
@@ -47,7 +47,7 @@ def write(path: str, transaction: int) -> None:
         os.unlink(new)
     # Made here, and no link to elsewhere: the directory may be somebody else's.
     with open(new, "xb") as file:
-        file.write(data + _CRC.pack(zlib.crc32(data)))
+        file.write(data + _CRC.pack(crc32(data)))
     os.rename(new, path + PAGES)
 
 
@@ -61,7 +61,7 @@ def page_faults(path: str, transaction: int) -> Iterator[str]:
     except FileNotFoundError:
         return
     whole = data is not None and len(data) >= _HEAD.size + _CRC.size
-    if data is None or not whole or zlib.crc32(data[:-4]) != _CRC.unpack(data[-4:])[0]:
+    if data is None or not whole or crc32(data[:-4]) != _CRC.unpack(data[-4:])[0]:
         yield "the checksums of its pages are damaged"
         return
     magic, page_bytes, pages, of_transaction = _HEAD.unpack_from(data)
@@ -70,7 +70,7 @@ def page_faults(path: str, transaction: int) -> Iterator[str]:
     sums = struct.unpack_from(f"<{min(pages, (len(data) - _HEAD.size) // 4)}I", data, _HEAD.size)
     with open(path, "rb") as file:
         for number, expected in enumerate(sums):
-            if zlib.crc32(file.read(page_bytes)) != expected:
+            if crc32(file.read(page_bytes)) != expected:
                 yield f"page {number + 1} at byte offset {number * page_bytes} is damaged"
         if file.read(1):
             yield f"there is something behind byte offset {len(sums) * page_bytes}"

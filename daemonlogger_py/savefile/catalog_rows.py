@@ -1,10 +1,9 @@
-"""The rows of a ring's catalog: what they hold, how they become columns, and each one's checksum.
+"""The rows of a ring's catalog: what they hold, and how they become columns and links of a chain.
 
 Pure: nothing here knows of SQLite or of files. What is done with rows is `catalog`'s, the tables
 they stand in are `catalog_schema`'s.
 """
 
-import zlib
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -136,14 +135,6 @@ def chain_of(previous_chain: bytes, name: str, size_bytes: int, sha256: bytes) -
     name_bytes = name.encode("utf-8", "surrogateescape")
     size = size_bytes.to_bytes(8, "big")
     return hashlib.sha256(previous_chain + name_bytes + b"\0" + size + sha256).digest()
-
-
-def row_checksum(columns: Columns) -> int:
-    """CRC-32 over what stands in the columns of a row, as `repr` writes it.
-
-    It finds what decays, not what is forged: that is the chain's.
-    """
-    return zlib.crc32(repr(columns).encode("utf-8", "surrogateescape"))
 
 
 def to_columns(row: tuple[Any, ...]) -> Columns:

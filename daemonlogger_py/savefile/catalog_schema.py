@@ -5,12 +5,14 @@ with a checksum over its other columns.
 """
 
 import os
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from stat import S_ISLNK, S_ISREG
 from typing import TYPE_CHECKING, NamedTuple
 
 from daemonlogger_py.errors import CatalogError
+from daemonlogger_py.savefile.catalog_columns import text
 from daemonlogger_py.savefile.catalog_rows import Entry, Gap, Link, Meta, Pin, Run
+from daemonlogger_py.savefile.names import printable
 
 if TYPE_CHECKING:
     import sqlite3
@@ -139,35 +141,21 @@ def connect(path: str, *, write: bool) -> "sqlite3.Connection":
     import sqlite3
 
     if write:
-        connection = _connect(path, "rw")
-        try:
-            _require_ours(connection, path)
-            connection.execute("PRAGMA synchronous = NORMAL")
+        return _ours(
+            path,
+            "rw",
+            "PRAGMA synchronous = NORMAL",
             # What is deleted is overwritten: no remains that a checksum would have to cover.
-            connection.execute("PRAGMA secure_delete = ON")
-        except BaseException:
-            connection.close()
-            raise
-        return connection
-    connection = _connect(path, "ro")
+            "PRAGMA secure_delete = ON",
+        )
     try:
-        _require_ours(connection, path)
+        return _ours(path, "ro")
     except sqlite3.OperationalError:
-        connection.close()
         if not is_settled(path):
             raise
-        # The directory may not be written, so there is no place for WAL's shared memory; and
-        # nothing is in a log that would need it.
-        connection = _connect(path, "ro&immutable=1")
-        try:
-            _require_ours(connection, path)
-        except BaseException:
-            connection.close()
-            raise
-    except BaseException:
-        connection.close()
-        raise
-    return connection
+    # The directory may not be written, so there is no place for WAL's shared memory; and nothing is
+    # in a log that would need it.
+    return _ours(path, "ro&immutable=1")
 
 
 def discard(path: str) -> None:
@@ -197,11 +185,6 @@ def set_aside(path: str) -> str:
     return aside
 
 
-def printable(path: str) -> str:
-    """The path as a terminal may see it."""
-    return path if path.isprintable() else repr(path)
-
-
 def is_settled(path: str) -> bool:
     """Whether nothing stands in the write-ahead log of the catalog `path`."""
     try:
@@ -210,6 +193,18 @@ def is_settled(path: str) -> bool:
         return True
     except OSError:
         return False
+
+
+def _ours(path: str, mode: str, *statements: str) -> "sqlite3.Connection":
+    """Open one of ours, and have these statements executed. Raises CatalogError, sqlite3.Error."""
+    connection = _connect(path, mode)
+    with ExitStack() as undo:
+        undo.callback(connection.close)
+        _require_ours(connection, path)
+        for statement in statements:
+            connection.execute(statement)
+        undo.pop_all()
+    return connection
 
 
 def _connect(path: str, mode: str) -> "sqlite3.Connection":
@@ -223,7 +218,7 @@ def _connect(path: str, mode: str) -> "sqlite3.Connection":
         isolation_level=None,
         check_same_thread=False,
     )
-    connection.text_factory = _text
+    connection.text_factory = text
     return connection
 
 
@@ -242,15 +237,13 @@ def _refuse_links(path: str) -> None:
             raise CatalogError(f"{printable(path + end)}: is {what}")
 
 
-def _text(raw: bytes) -> str:
-    return raw.decode("utf-8", "surrogateescape")
-
-
 def _require_ours(connection: "sqlite3.Connection", path: str) -> None:
     ((application_id,),) = connection.execute("PRAGMA application_id").fetchall()
     ((version,),) = connection.execute("PRAGMA user_version").fetchall()
     if application_id != APPLICATION_ID:
-        raise CatalogError(f"{printable(path)}: is damaged, or no catalog of daemonlogger's")
+        other = CatalogError(f"{printable(path)}: is damaged, or no catalog of daemonlogger's")
+        other.damaged = True
+        raise other
     if version != VERSION:
         raise CatalogError(
             f"{printable(path)}: is of version {version}; accepted: {VERSION}"

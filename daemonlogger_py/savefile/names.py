@@ -1,8 +1,8 @@
 """The one place that knows how a savefile is called: ``PREFIX.EPOCH`` or ``PREFIX.EPOCH.SERIAL``.
 
 Pruning deletes by this grammar, so it is exact: the whole name, the prefix letter for letter
-(a dot or a star in it is itself), ASCII digits alone. Whether such a directory entry is a
-regular file is for ``record/ring.py`` to find out.
+(a dot or a star in it is itself), ASCII digits alone; read natively, in ``listing``. Whether such
+a directory entry is a regular file is for ``listed`` and ``record/ring.py`` to find out.
 
 A prefix that itself ends in ``.DIGITS`` overlaps with the shorter prefix: ``a.1.5`` is the
 savefile 5 of ``a.1`` and the savefile 1, serial 5, of ``a``. Nothing in the name tells them apart.
@@ -10,10 +10,15 @@ savefile 5 of ``a.1`` and the savefile 1, serial 5, of ``a``. Nothing in the nam
 
 from typing import NamedTuple
 
-# NAME_MAX of every file system in use; also keeps int() clear of its own limit on digits.
-NAME_MAX = 255
+from daemonlogger_py.savefile import listing
+
 # A serial is written with at least this many digits, so that `ls` sorts the first thousand.
 SERIAL_DIGITS = 3
+
+
+def printable(name: str) -> str:
+    """The name as a terminal may see it: a directory may hold any."""
+    return name if name.isprintable() else repr(name)
 
 
 class SavefileName(NamedTuple):
@@ -44,17 +49,15 @@ class Naming:
 
         Any str is accepted, also the surrogate escapes of os.scandir.
         """
-        if not name.startswith(self._start) or len(name) > NAME_MAX:
-            return None
-        epoch, dot, serial = name[len(self._start) :].partition(".")
-        # isdigit() alone would take superscripts and other scripts' digits.
-        if not (epoch.isascii() and epoch.isdigit()):
-            return None
-        if not dot:
-            return SavefileName(int(epoch), 0, name)
-        if not (serial.isascii() and serial.isdigit()):
-            return None
-        return SavefileName(int(epoch), int(serial), name)
+        numbers = listing.parse(self._start, name)
+        return None if numbers is None else SavefileName(*numbers, name)
+
+    def listed(self, dir_fd: int) -> list[SavefileName]:
+        """The savefiles of this prefix in a directory that is open, oldest first.
+
+        Regular files alone, no links. Raises OSError.
+        """
+        return sorted(map(SavefileName._make, listing.list_savefiles(dir_fd, self._start)))
 
     def format(self, epoch: int, serial: int = 0) -> str:
         """Return the name for an epoch in seconds and a serial; neither may be negative."""

@@ -4,6 +4,8 @@ By name and modification time alone, so that it also holds for savefiles no cata
 none of them opened. It rather holds a savefile too many than one too few.
 """
 
+from collections.abc import Iterable
+
 _NS = 1_000_000_000
 EARLY_NS = _NS
 """Packets that waited in the kernel's buffer are stamped before the savefile they got into was
@@ -20,9 +22,27 @@ def earliest_ns(epoch: int, modified_ns: int) -> int:
     return named_ns if modified_ns >= named_ns else 0
 
 
+def latest_ns(epoch: int, modified_ns: int) -> int:
+    """When the last packet of such a savefile may have been stamped; never before the first."""
+    return max(modified_ns, epoch * _NS)
+
+
 def holds(from_ns: int, to_ns: int, epoch: int, modified_ns: int) -> bool:
     """Whether a savefile may have packets of [from_ns, to_ns), all in nanoseconds since 1970.
 
     `epoch` is the second in its name, at which it was opened; it was written last at `modified_ns`.
     """
-    return earliest_ns(epoch, modified_ns) < to_ns and from_ns <= max(modified_ns, epoch * _NS)
+    return earliest_ns(epoch, modified_ns) < to_ns and from_ns <= latest_ns(epoch, modified_ns)
+
+
+def merged(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return separate spans in order that cover the same time; empty ones cover none."""
+    found: list[tuple[int, int]] = []
+    for from_ns, to_ns in sorted(spans):
+        if to_ns <= from_ns:
+            continue
+        if found and from_ns <= found[-1][1]:
+            found[-1] = found[-1][0], max(found[-1][1], to_ns)
+        else:
+            found.append((from_ns, to_ns))
+    return found

@@ -11,9 +11,7 @@ from libc.errno cimport EINTR, errno
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
-
-cdef extern from "<unistd.h>" nogil:
-    ssize_t pread(int fd, void *buffer, size_t count, int64_t offset)
+from posix.unistd cimport pread
 
 cdef extern from "<byteswap.h>" nogil:
     uint32_t bswap_32(uint32_t value)

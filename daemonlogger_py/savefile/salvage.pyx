@@ -17,6 +17,7 @@ from libc.errno cimport EINTR, errno
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, strerror
+from posix.unistd cimport pread
 
 from daemonlogger_py.savefile.records cimport (
     FILE_HEADER_BYTES,
@@ -26,9 +27,6 @@ from daemonlogger_py.savefile.records cimport (
 )
 
 from daemonlogger_py.savefile.records import parse_file_header
-
-cdef extern from "<unistd.h>" nogil:
-    ssize_t pread(int fd, void *buffer, size_t count, int64_t offset)
 
 cdef extern from "<byteswap.h>" nogil:
     uint32_t bswap_32(uint32_t value)
@@ -56,6 +54,12 @@ class Salvage(NamedTuple):
     ranges: list
     size_bytes: int
     complete: bool  # False: there is so much damage that what follows was not looked at
+
+
+cdef enum Chain:
+    NO_CHAIN = 0
+    SHORT_CHAIN = 1  # it ends with the file, in a record, after few: a header by chance may do so
+    WHOLE_CHAIN = 2
 
 
 cdef struct File:
@@ -190,7 +194,7 @@ cdef inline bint is_torn(
     return is_plausible(file, header, near_seconds) and header.caplen <= file.snaplen
 
 
-cdef bint is_chain(
+cdef Chain chain_at(
     File *file, int64_t offset, int64_t past, uint32_t near_seconds, bint anytime
 ) noexcept nogil:
     """Whether a chain of records begins at `offset`."""
@@ -198,39 +202,49 @@ cdef bint is_chain(
     cdef uint32_t records = 0
     cdef int64_t at = offset
     if not far_header_at(file, at, &header):
-        return False
+        return NO_CHAIN
     if anytime:
         near_seconds = header.seconds
     while is_plausible(file, &header, near_seconds):
         if header.caplen > file.size - at - RECORD_HEADER_BYTES:
-            return records >= 1 and at >= past and is_torn(file, &header, near_seconds)
+            if records >= 1 and at >= past and is_torn(file, &header, near_seconds):
+                return SHORT_CHAIN
+            return NO_CHAIN
         at += RECORD_HEADER_BYTES + header.caplen
         records += 1
         near_seconds = header.seconds
         if at == file.size or records >= LONGEST_CHAIN:
-            return True
+            return WHOLE_CHAIN
         if records >= CHAIN_RECORDS and at > past:
-            return True
+            return WHOLE_CHAIN
         if not far_header_at(file, at, &header):
             # Less than a header is left: the file was cut there.
-            return file.failure == 0 and records >= 2
-    return False
+            return SHORT_CHAIN if file.failure == 0 and records >= 2 else NO_CHAIN
+    return NO_CHAIN
 
 
 cdef int64_t next_chain(
     File *file, int64_t offset, int64_t past, uint32_t near_seconds, bint anytime
 ) noexcept nogil:
-    """The first offset from `offset` on at which a chain begins; -1: there is none."""
+    """The first offset from `offset` on at which a chain begins; -1: there is none.
+
+    A short one only where no whole one follows: that one would be part of it.
+    """
     cdef RecordHeader header
+    cdef Chain chain
+    cdef int64_t of_short = -1
     while offset + RECORD_HEADER_BYTES <= file.size and file.failure == 0:
         if not header_at(file, offset, &header):
-            return -1
+            break
         # Asked here first: most bytes begin no header, and a chain moves the block.
         if is_plausible(file, &header, header.seconds if anytime else near_seconds):
-            if is_chain(file, offset, past, near_seconds, anytime):
+            chain = chain_at(file, offset, past, near_seconds, anytime)
+            if chain == WHOLE_CHAIN:
                 return offset
+            if chain == SHORT_CHAIN and of_short < 0:
+                of_short = offset
         offset += 1
-    return -1
+    return of_short
 
 
 cdef int64_t resume(File *file, const Run *run) noexcept nogil:

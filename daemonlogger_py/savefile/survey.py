@@ -73,7 +73,7 @@ def sha256_of(fd: int, size_bytes: int, progress: Callable[[int], None] | None =
     import hashlib
 
     digest = hashlib.sha256()
-    chunk = bytearray(_CHUNK_BYTES)
+    chunk = bytearray(min(_CHUNK_BYTES, size_bytes))  # small savefiles may be very many
     view = memoryview(chunk)
     offset = 0
     while offset < size_bytes:

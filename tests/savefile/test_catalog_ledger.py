@@ -29,6 +29,19 @@ def test_runs(catalog: Catalog) -> None:
     assert catalog.last_run() == catalog.runs()[1]
 
 
+def test_how_many_notes_of_a_run_are_written(catalog: Catalog) -> None:
+    first, second = (catalog.begin_run(Run(started_ns=at)) for at in (1, 2))
+    assert catalog.notes_of(first) == 0
+    catalog.set_notes_of(first, 5)
+    catalog.set_notes_of(first, 7)
+    catalog.set_notes_of(second, 3)
+    assert (catalog.notes_of(first), catalog.notes_of(second)) == (7, 3)
+
+    catalog.end_run(first, 9, "done")
+    assert (catalog.notes_of(first), catalog.notes_of(second)) == (0, 3)
+    assert list(catalog.check()) == []
+
+
 def test_gaps(catalog: Catalog) -> None:
     stopped = catalog.add_gap(Gap(kind="stopped", from_ns=50, detail="SIGTERM"))
     dropped = catalog.add_gap(Gap(kind="dropped", from_ns=10, to_ns=20, packets=3, savefile="p.1"))

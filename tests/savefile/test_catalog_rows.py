@@ -1,4 +1,4 @@
-"""Rows to columns and back, their checksum, and the links of a chain."""
+"""Rows to columns and back, and the links of a chain."""
 
 import hashlib
 
@@ -11,7 +11,6 @@ from daemonlogger_py.savefile.catalog_rows import (
     SEALED,
     Entry,
     chain_of,
-    row_checksum,
     to_columns,
     to_entry,
 )
@@ -54,23 +53,6 @@ def test_an_entry_is_what_was_stored(entry: Entry) -> None:
 def test_an_epoch_beyond_a_column_is_the_largest() -> None:
     columns = to_columns(Entry("p." + "9" * 40, int("9" * 40), 0, SEALED, 1, 1))
     assert columns[1] == LARGEST
-
-
-@given(entries, st.integers(0, len(Entry._fields) - 1))
-def test_any_other_column_has_another_checksum(entry: Entry, place: int) -> None:
-    columns = list(to_columns(entry))
-    before = row_checksum(tuple(columns))
-    columns[place] = "something else"
-    assert row_checksum(tuple(columns)) != before
-
-
-def test_a_number_and_its_text_have_different_checksums() -> None:
-    assert row_checksum((1,)) != row_checksum(("1",)) != row_checksum((b"1",))
-
-
-def test_a_checksum_is_the_same_everywhere() -> None:
-    # Written in catalogs: another one would make all of them damaged.
-    assert row_checksum(("p.1", 1, None, b"\x00\xff", "é")) == 0xEEAD661
 
 
 def test_a_link_covers_all_that_it_names() -> None:

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from daemonlogger_py.savefile.names import NAME_MAX, Naming, SavefileName
+from daemonlogger_py.savefile.listing import NAME_MAX
+from daemonlogger_py.savefile.names import Naming, SavefileName
 
 PREFIXES = ["daemonlogger.pcap", "t", "a.b", "a+b", "[x]*", "^$", "a b", "é", "\udcff", ".", "a.1"]
 

@@ -1,14 +1,18 @@
 """Which savefiles a pin holds: every one that may have a packet of its span, and few others."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemonlogger_py.savefile.pinned import EARLY_NS, earliest_ns, holds
+from daemonlogger_py.savefile.pinned import EARLY_NS, earliest_ns, holds, merged
 
 NS = 1_000_000_000
 EPOCH = 1000
 MODIFIED_NS = 1060 * NS
+
+spans = st.lists(st.tuples(st.integers(0, 60), st.integers(0, 60)), max_size=8)
 
 
 @pytest.mark.parametrize(
@@ -45,3 +49,12 @@ def test_a_packet_that_may_be_in_it_is_held(
     modified_ns = max(packet_ns, epoch * NS)
     assert packet_ns >= earliest_ns(epoch, modified_ns)
     assert holds(packet_ns, packet_ns + 1, epoch, modified_ns)
+
+
+@given(spans)
+def test_merged_spans_cover_the_same_time(found: list[tuple[int, int]]) -> None:
+    result = merged(found)
+
+    covered = {moment for begin, end in found for moment in range(begin, end)}
+    assert {moment for begin, end in result for moment in range(begin, end)} == covered
+    assert all(end < begin for (_, end), (begin, _) in pairwise(result))

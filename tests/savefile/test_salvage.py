@@ -101,6 +101,15 @@ def test_a_length_that_grew_does_not_swallow_what_follows() -> None:
         assert bytes_of(data, found) == b"".join(made[:number] + made[number + 1 :])
 
 
+def test_a_record_by_chance_with_a_torn_one_does_not_swallow_what_follows() -> None:
+    # Read from one byte earlier, the first is empty too, and the second ends behind the file.
+    sizes = (0, *[594] * 9)
+    stamps = [struct.pack("<IIII", 1_700_000_000, at, size, size) for at, size in enumerate(sizes)]
+    made = b"".join(stamp + bytes(size) for stamp, size in zip(stamps, sizes, strict=True))
+    data = header("<", snaplen=0) + b"\xff" * 99 + b"\x15" + made
+    assert bytes_of(data, salvaged(data)) == made
+
+
 def test_a_capture_inside_a_packet_is_not_taken_for_records() -> None:
     dice = random.Random(5)
     inside = b"".join(records(12, dice))[:1400]

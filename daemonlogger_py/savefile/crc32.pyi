@@ -1,0 +1,3 @@
+from typing_extensions import Buffer as ReadableBuffer
+
+def crc32(data: ReadableBuffer, crc: int = 0) -> int: ...
