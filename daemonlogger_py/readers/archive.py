@@ -8,7 +8,7 @@ or with a damaged one, all of it still works, from the savefiles alone.
 import os
 import stat
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
-from types import TracebackType
+from contextlib import ExitStack
 from typing import NamedTuple, Self
 
 from daemonlogger_py.config.archive import Where
@@ -19,7 +19,8 @@ from daemonlogger_py.readers.inputs.ring import Begin, first_packet_ns, may_hold
 from daemonlogger_py.savefile.catalog import Catalog
 from daemonlogger_py.savefile.catalog_rows import OPEN, Entry, Gap
 from daemonlogger_py.savefile.leases import is_written
-from daemonlogger_py.savefile.names import Naming, SavefileName
+from daemonlogger_py.savefile.listing import sizes_and_times
+from daemonlogger_py.savefile.names import Naming, SavefileName, printable
 
 __all__ = ["Archive", "Directory", "Member", "gap_lines"]
 
@@ -51,7 +52,6 @@ class Member(NamedTuple):
 
     directory: Directory
     name: str
-    shown: str  # as messages call it
     epoch: int  # 0 without a prefix, as is
     serial: int
     size_bytes: int
@@ -60,9 +60,21 @@ class Member(NamedTuple):
     # What the catalog says but its chain, if it is about the file as it is now.
     entry: Entry | None
 
+    @property
+    def shown(self) -> str:
+        """What messages call it."""
+        return os.path.join(self.directory.shown, printable(self.name))
+
     def open(self) -> int:
         """A descriptor to read it by. Raises OSError, FileNotFoundError once it is pruned."""
         return os.open(self.name, _FILE, dir_fd=self.directory.dir_fd)
+
+
+class Complaint(NamedTuple):
+    """What did not work of a catalog and was worked around."""
+
+    path: str  # of the catalog
+    text: str  # the line for people, which begins with it
 
 
 class Archive:
@@ -73,30 +85,24 @@ class Archive:
 
     def __init__(self, where: Where) -> None:
         self.directories: list[Directory] = []
-        self.complaints: list[str] = []
-        """What did not work and was worked around, a line each."""
+        self.complaints: list[Complaint] = []
+        """Each once; only ever added to."""
         self._where = where
         self._named: list[list[str] | None] = []  # per directory; None: whatever is in it
         self._dir_fds: dict[str, int] = {}
         self._unread: set[int] = set()  # directories whose catalog failed meanwhile
-        try:
+        with ExitStack() as undo:
+            undo.callback(self.close)
             for ring in where.rings:
                 self._add_ring(ring, where.prefix)
             for path in where.paths:
                 self._add_path(path)
-        except BaseException:
-            self.close()
-            raise
+            undo.pop_all()
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -113,7 +119,11 @@ class Archive:
 
         Without those that cannot hold packets of the span asked for. Raises SourceError.
         """
-        return [member for directory in self.directories for member in self.members_of(directory)]
+        return list(self.each())
+
+    def each(self) -> Iterator[Member]:
+        """The same, one by one: of all of them, only names are in memory."""
+        return (one for directory in self.directories for one in self.members_of(directory))
 
     def members_of(self, directory: Directory) -> Iterator[Member]:
         """Those of one directory, one by one: of all of them, only names are in memory."""
@@ -145,9 +155,10 @@ class Archive:
                     (directory, gap) for gap in gaps if named is None or gap.savefile in named
                 ]
                 if catalog.disbelieved > before:
-                    self._complain(f"{catalog.path}: is damaged: not all gaps are known")
+                    told = f"{printable(catalog.path)}: is damaged: not all gaps are known"
+                    self._complain(catalog.path, told)
             except CatalogError as error:
-                self._complain(str(error))
+                self._complain(catalog.path, str(error))
         return sorted(found, key=lambda one: one[1].from_ns)
 
     def covered(
@@ -166,7 +177,7 @@ class Archive:
         first_ns: int | None = None
         last_ns: int | None = None
         if members is None:
-            members = (one for where in self.directories for one in self.members_of(where))
+            members = self.each()
         for member in members:
             begin = self._begin(member)
             if not begin.has_packets:
@@ -183,7 +194,7 @@ class Archive:
         return (first_ns, last_ns) if first_ns <= last_ns else (None, None)
 
     def _add_ring(self, path: str, prefix: str | None) -> None:
-        shown = _printable(path)
+        shown = printable(path)
         try:
             dir_fd = self._opened(path)
         except OSError as error:
@@ -204,14 +215,14 @@ class Archive:
             elif stat.S_ISREG(status.st_mode):
                 self._add_file(path)
             else:
-                raise SourceError(f"{_printable(path)}: not a regular file")
+                raise SourceError(f"{printable(path)}: not a regular file")
         except OSError as error:
-            raise SourceError(f"{_printable(path)}: {error.strerror}") from None
+            raise SourceError(f"{printable(path)}: {error.strerror}") from None
 
     def _add_directory(self, path: str) -> None:
         names = savefiles_in(path)
         if not names:
-            raise SourceError(f"{_printable(path)}: no savefiles in this directory")
+            raise SourceError(f"{printable(path)}: no savefiles in this directory")
         prefixes = {match[1] if (match := NUMBERED.fullmatch(name)) else None for name in names}
         self._opened(path)
         for prefix in sorted(prefixes, key=lambda prefix: (prefix is None, prefix or "")):
@@ -237,7 +248,7 @@ class Archive:
     def _add(self, path: str, prefix: str | None, named: list[str] | None) -> None:
         catalog = None if prefix is None else self._catalog(os.path.join(path, prefix + CATALOG))
         index_dir = None if prefix is None else os.path.join(path, prefix + INDEX)
-        shown = _printable(path)
+        shown = printable(path)
         self.directories.append(
             Directory(self._opened(path), shown, path, prefix, catalog, index_dir)
         )
@@ -249,12 +260,13 @@ class Archive:
         try:
             return Catalog.open(path)
         except CatalogError as error:
-            self._complain(f"{error}; savefiles are read without it")
+            self._complain(path, f"{error}; savefiles are read without it")
             return None
 
-    def _complain(self, line: str) -> None:
-        if line not in self.complaints:
-            self.complaints.append(line)
+    def _complain(self, path: str, text: str) -> None:
+        complaint = Complaint(path, text)
+        if complaint not in self.complaints:
+            self.complaints.append(complaint)
 
     def _members(
         self, directory: Directory, named: list[str] | None
@@ -271,8 +283,7 @@ class Archive:
                 # Entries first: what is sealed in between has none, rather than a wrong one.
                 entries = self._entries(directory, some, asked_one_by_one=asked_one_by_one)
                 followed = named is not None or directory.prefix is None
-                files = _files(directory, some, followed=followed)
-                yield from _joined(directory, files, entries, newest)
+                yield from _joined(directory, some, entries, newest, followed=followed)
         except OSError as error:
             raise SourceError(f"{directory.shown}: {error.strerror}") from None
 
@@ -294,9 +305,10 @@ class Archive:
         except CatalogError as error:
             # Not once for each part: a lock is waited for.
             self._unread.add(id(directory))
-            self._complain(f"{error}; savefiles are read without it")
+            self._complain(catalog.path, f"{error}; savefiles are read without it")
         if catalog.disbelieved > before:
-            self._complain(f"{catalog.path}: is damaged: not all of its rows are believed")
+            told = f"{printable(catalog.path)}: is damaged: not all of its rows are believed"
+            self._complain(catalog.path, told)
         return found
 
     def _needed(
@@ -338,28 +350,12 @@ class Archive:
         return Begin.of(named, first_packet_ns(member.directory.dir_fd, member.name))
 
 
-class _File(NamedTuple):
-    epoch: int
-    serial: int
-    name: str
-    size_bytes: int
-    modified_ns: int
-
-
 def _names(directory: Directory) -> list[SavefileName]:
     """The regular files that belong to it, oldest first. Raises OSError."""
     if directory.prefix is None:
         names = savefiles_in(directory.path or os.curdir)
         return sorted(_read(name) for name in names if not NUMBERED.fullmatch(name))
-    parse = Naming(directory.prefix).parse
-    found: list[SavefileName] = []
-    with os.scandir(directory.dir_fd) as entries:
-        for entry in entries:
-            name = parse(entry.name)
-            if name is not None and entry.is_file(follow_symlinks=False):
-                found.append(name)
-    found.sort()
-    return found
+    return Naming(directory.prefix).listed(directory.dir_fd)
 
 
 def _read(name: str) -> SavefileName:
@@ -368,46 +364,41 @@ def _read(name: str) -> SavefileName:
     return SavefileName(epoch, serial, name)
 
 
-def _files(
-    directory: Directory, names: Iterable[SavefileName], *, followed: bool
-) -> Iterator[_File]:
-    """Those that were not pruned meanwhile; links are followed where somebody named them."""
-    for epoch, serial, name in names:
-        try:
-            status = os.stat(name, dir_fd=directory.dir_fd, follow_symlinks=followed)
-        except FileNotFoundError:
-            continue
-        yield _File(epoch, serial, name, status.st_size, status.st_mtime_ns)
-
-
 def _joined(
     directory: Directory,
-    files: Iterable[_File],
+    names: Sequence[SavefileName],
     entries: Mapping[str, Entry],
     newest: Container[str],
-) -> Iterator[tuple[Member, Entry | None]]:
-    """Savefiles with their entries; what of these is believed decides what a savefile is."""
-    shown = os.path.join(directory.shown, "")
-    for file in files:
-        epoch, serial, name, size_bytes, modified_ns = file
+    *,
+    followed: bool,
+) -> list[tuple[Member, Entry | None]]:
+    """Savefiles with their entries; what of these is believed decides what a savefile is.
+
+    Those that were pruned meanwhile are left out; links are followed where somebody named them.
+    Raises OSError.
+    """
+    joined: list[tuple[Member, Entry | None]] = []
+    found = sizes_and_times(directory.dir_fd, [name for _, _, name in names], followed=followed)
+    for (epoch, serial, name), size_and_time in zip(names, found, strict=True):
+        if size_and_time is None:
+            continue
         entry = entries.get(name)
-        known = entry if entry is not None and _is_about(entry, file) else None
-        state = UNKNOWN
+        known = entry if entry is not None and _is_about(entry, size_and_time) else None
         if known is not None:
             # What is equal is in memory once.
-            name, size_bytes, modified_ns = known.name, known.size_bytes, known.modified_ns
-            state = known.state
+            name, state = known.name, known.state
+            size_and_time = known.size_bytes, known.modified_ns
         elif name in newest or (entry is not None and entry.state == OPEN):
             state = _state(directory, name)
-        path = shown + _printable(name)
-        member = Member(directory, name, path, epoch, serial, size_bytes, modified_ns, state, known)
-        yield member, entry
+        else:
+            state = UNKNOWN
+        joined.append((Member(directory, name, epoch, serial, *size_and_time, state, known), entry))
+    return joined
 
 
-def _is_about(entry: Entry, file: _File) -> bool:
+def _is_about(entry: Entry, size_and_time: tuple[int, int]) -> bool:
     """Whether the entry describes the file as it is now."""
-    same = (entry.size_bytes, entry.modified_ns) == (file.size_bytes, file.modified_ns)
-    return same and entry.state != OPEN
+    return (entry.size_bytes, entry.modified_ns) == size_and_time and entry.state != OPEN
 
 
 def _holds(entry: Entry, from_ns: int | None, to_ns: int | None) -> bool:
@@ -429,7 +420,3 @@ def _state(directory: Directory, name: str) -> str:
         return UNKNOWN
     finally:
         os.close(fd)
-
-
-def _printable(name: str) -> str:
-    return name if name.isprintable() else repr(name)

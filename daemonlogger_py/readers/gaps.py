@@ -104,7 +104,8 @@ def _lines_of(where: "Where") -> list[str]:
     from daemonlogger_py.readers.archive import Archive
 
     with Archive(where) as archive:
-        return [*gap_lines(archive.gaps()), *archive.complaints]
+        lines = gap_lines(archive.gaps())
+        return [*lines, *(complaint.text for complaint in archive.complaints)]
 
 
 def unfinished(catalog: Catalog, to_ns: int | None) -> list[Gap]:
@@ -161,12 +162,23 @@ def answers(catalog_path: str) -> bool:
     """Whether a recorder's process listens beside the catalog; where that is not known, it does."""
     import socket
 
+    directory, name = os.path.split(catalog_path.removesuffix(".catalog") + SOCKET)
+    try:
+        dir_fd = os.open(directory or os.curdir, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as one:
         one.settimeout(_ANSWER_S)
         try:
-            one.connect(catalog_path.removesuffix(".catalog") + SOCKET)
+            os.stat(name, dir_fd=dir_fd)  # so that a name too long for an address is known too
+            # By the directory's descriptor: a path of more than 108 bytes has no address.
+            one.connect(f"/proc/self/fd/{dir_fd}/{name}")
         except (ConnectionRefusedError, FileNotFoundError):
             return False
         except OSError:
             return True
+        finally:
+            os.close(dir_fd)
     return True

@@ -185,8 +185,9 @@ def test_a_damaged_catalog_is_complained_of_once(tmp_path: Path) -> None:
         assert names(archive.members()) == made
         archive.members()
         assert archive.gaps() == []
-        (line,) = archive.complaints
-    assert f"{PREFIX}.catalog: is damaged" in line
+        ((path, line),) = archive.complaints
+    assert path == str(tmp_path / f"{PREFIX}.catalog")
+    assert line.startswith(f"{path}: is damaged")
     assert "read without it" in line
 
 
@@ -313,7 +314,7 @@ def test_damaged_gaps_are_complained_of(tmp_path: Path) -> None:
     connection.close()
     with Archive(Where(rings=(str(tmp_path),))) as archive:
         assert archive.gaps() == []
-        assert "not all gaps are known" in archive.complaints[0]
+        assert "not all gaps are known" in archive.complaints[0].text
 
 
 @pytest.mark.parametrize("listed", [0, 3])
@@ -351,7 +352,9 @@ def test_a_part_at_a_time_is_the_same(
 
 def _everything(where: Where) -> list[tuple[object, ...]]:
     with Archive(where) as archive:
-        return [(*one[1:8], one.entry and one.entry.first_ns) for one in archive.members()]
+        return [
+            (*one[1:7], one.shown, one.entry and one.entry.first_ns) for one in archive.members()
+        ]
 
 
 def test_what_was_pruned_since_the_listing_is_left_out(

@@ -147,6 +147,23 @@ def test_a_recorder_that_answers_left_none(killed: Path, monkeypatch: pytest.Mon
     assert not answers(f"{PREFIX}.catalog")
 
 
+def test_whether_one_answers_does_not_depend_on_how_long_the_path_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deep = tmp_path / ("d" * 120)
+    deep.mkdir()
+    assert not answers(str(deep / "p.catalog"))
+    assert not answers(str(deep / "gone" / "p.catalog"))
+    assert not answers(str(deep / ("p" * 120 + ".catalog")))
+    monkeypatch.chdir(deep)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listening:
+        listening.bind("p.socket")
+        assert not answers(str(deep / "p.catalog"))  # nobody listens yet
+        listening.listen()
+        assert answers(str(deep / "p.catalog"))
+        assert answers("p.catalog")
+
+
 def test_whether_a_process_lives() -> None:
     assert lives(Run(pid=os.getpid(), boot_id=boot_id()))
     assert lives(Run(pid=os.getpid(), boot_id=boot_id().replace("-", "")))

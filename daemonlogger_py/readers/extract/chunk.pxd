@@ -8,6 +8,7 @@ cdef class Chunk:
     cdef uint8_t *data
     cdef size_t used
     cdef size_t room
+    cdef size_t loaded  # bytes of a file behind those used
     cdef uint64_t records
     cdef uint64_t earliest_ns
     cdef uint64_t latest_ns
@@ -20,6 +21,7 @@ cdef class Chunk:
     cdef int add(
         self, const RecordHeader *header, const uint8_t *packet, uint64_t at_ns
     ) noexcept nogil
+    cdef int load(self, int fd, uint64_t at, uint64_t count, uint64_t most) noexcept nogil
     cdef int copy(self, const uint8_t *records, size_t count) noexcept nogil
     cdef void note(self, uint64_t at_ns) noexcept nogil
     cdef int flip(self, size_t begin) noexcept nogil

@@ -5,10 +5,12 @@ appends in the order of the savefile (from its end for newest first); `settle` s
 order yet, without changing the order of records of the same time.
 """
 from cpython.buffer cimport PyBuffer_FillInfo
+from libc.errno cimport EINTR, EIO, ENOMEM, errno
 from libc.stddef cimport size_t
 from libc.stdint cimport uint8_t, uint64_t
 from libc.stdlib cimport free, malloc, qsort
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memmove
+from posix.unistd cimport pread
 
 from daemonlogger_py.engine.buffer cimport Buffer
 from daemonlogger_py.savefile.records cimport RECORD_HEADER_BYTES, RecordHeader, timestamp_ns
@@ -24,11 +26,21 @@ cdef extern from "<malloc.h>" nogil:
     int M_MMAP_THRESHOLD, M_TRIM_THRESHOLD
     int mallopt(int what, int value)
 
+cdef extern from "<stdlib.h>" nogil:
+    int posix_memalign(void **made, size_t alignment, size_t count)
+
+cdef extern from "<sys/mman.h>" nogil:
+    int MADV_HUGEPAGE
+    int madvise(void *at, size_t count, int advice)
+
 cdef enum:
+    # Half of a processor's second level cache: what was read is looked at before it leaves it.
+    LOAD_BYTES = 262144
     FIRST_ROOM_BYTES = 4096
-    # A chunk that outgrows this gets a block, within which a scan ends its chunk of 4 MiB.
+    # A chunk that outgrows this gets a block, within which a scan ends its chunk.
     SMALL_BYTES = 131072
-    BLOCK_BYTES = 4718592
+    BLOCK_BYTES = 4194304
+    HUGE_PAGE_BYTES = 2097152
     # Blocks that wait for their next use. New memory would cost as much as what is done with it:
     # the kernel clears each page, and takes a fault for it.
     MOST_BLOCKS = 12
@@ -45,13 +57,17 @@ mallopt(M_TRIM_THRESHOLD, 8 * BLOCK_BYTES)
 cdef uint8_t *take_block() noexcept nogil:
     """BLOCK_BYTES of memory, or NULL."""
     global block_count
+    cdef void *made = NULL
     cdef uint8_t *block = NULL
     pthread_mutex_lock(&blocks_lock)
     if block_count:
         block_count -= 1
         block = blocks[block_count]
     pthread_mutex_unlock(&blocks_lock)
-    return block if block != NULL else <uint8_t *>malloc(BLOCK_BYTES)
+    if block == NULL and posix_memalign(&made, HUGE_PAGE_BYTES, BLOCK_BYTES) == 0:
+        madvise(made, BLOCK_BYTES, MADV_HUGEPAGE)  # where that cannot be had, it is only slower
+        block = <uint8_t *>made
+    return block
 
 
 cdef void give_back(uint8_t *data, size_t room) noexcept nogil:
@@ -121,11 +137,38 @@ cdef class Chunk:
         """Time of the latest record; 0 without records."""
         return self.latest_ns
 
+    cdef int load(self, int fd, uint64_t at, uint64_t count, uint64_t most) noexcept nogil:
+        """Have at least `count` bytes of a file from `at` on behind what is used, at `ahead`.
+
+        More if there are, but not more than `most`: `copy` keeps what of them is to stay, where it
+        is or further ahead. Returns 0 or an errno, EIO where the file ends before that.
+        """
+        cdef size_t wanted = max(count, min(most, <uint64_t>LOAD_BYTES))
+        cdef ssize_t got
+        self.loaded = 0
+        if self.room - self.used < wanted and self.grow(self.used + wanted) < 0:
+            return ENOMEM
+        while self.loaded < count:
+            got = pread(
+                fd, self.data + self.used + self.loaded, wanted - self.loaded, at + self.loaded
+            )
+            if got == 0:
+                return EIO
+            if got > 0:
+                self.loaded += got
+            elif errno != EINTR:
+                return errno
+        return 0
+
     cdef int copy(self, const uint8_t *records, size_t count) noexcept nogil:
-        """Append `count` bytes of whole records; `note` each of them. -1: no memory."""
-        if self.used + count > self.room and self.grow(self.used + count) < 0:
+        """Append `count` bytes of whole records; `note` each of them. -1: no memory.
+
+        They may be some that were loaded behind what is used.
+        """
+        if self.room - self.used < count and self.grow(self.used + count) < 0:
             return -1
-        memcpy(self.data + self.used, records, count)
+        if records != self.data + self.used:
+            memmove(self.data + self.used, records, count)
         self.used += count
         return 0
 

@@ -149,13 +149,27 @@ cdef inline uint32_t word_at(const Column *column, uint32_t number) noexcept nog
 
 
 cdef inline void sum_up(Column *column) noexcept nogil:
-    cdef uint32_t number, word
-    column.always = 0xFFFFFFFF
-    column.ever = 0
-    for number in range(column.count):
-        word = word_at(column, number)
-        column.always &= word
-        column.ever |= word
+    cdef uint32_t number = 0
+    cdef uint32_t i, found
+    cdef uint32_t word[WORDS_AT_ONCE]
+    cdef uint32_t always = 0xFFFFFFFF
+    cdef uint32_t ever = 0
+    if column.width == COLUMN_BYTES:
+        while column.count - number >= WORDS_AT_ONCE:
+            memcpy(word, column.words + <size_t>number * COLUMN_BYTES, sizeof(word))
+            for i in range(WORDS_AT_ONCE):
+                always &= word[i]
+                ever |= word[i]
+            number += WORDS_AT_ONCE
+        # They were taken as they lie in memory.
+        always = in_memory(always)
+        ever = in_memory(ever)
+    for number in range(number, column.count):
+        found = word_at(column, number)
+        always &= found
+        ever |= found
+    column.always = always
+    column.ever = ever
     column.summed = True
 
 

@@ -17,7 +17,7 @@ from daemonlogger_py.readers.archive import Archive, Directory, Member
 from daemonlogger_py.readers.extract.format import Format, is_scanned
 from daemonlogger_py.readers.extract.order import LAST_KEY
 from daemonlogger_py.readers.extract.output import Output
-from daemonlogger_py.readers.extract.ranges import Ranges, Window
+from daemonlogger_py.readers.extract.ranges import Ranges
 from daemonlogger_py.readers.extract.run import Extraction
 from daemonlogger_py.readers.extract.scan import Scan
 from daemonlogger_py.readers.extract.stats import Stats
@@ -45,10 +45,11 @@ def following(config: ExtractConfig, archive: Archive, task: Task, stopping: Sto
     directories = archive.directories[: len(config.where.rings)]
     followed = [_followed(members, directory) for directory in directories]
     names = {(id(one.directory), one.name) for of_ring in followed for one in of_ring}
-    complete = [member for member in members if (id(member.directory), member.name) not in names]
+    complete = (member for member in members if (id(member.directory), member.name) not in names)
     gaps = Gaps(config, archive)
     output = Output(config.output, members, archive.directories, pcapng=config.pcapng)
     extraction = Extraction(config, task, complete, output)
+    del members, complete  # not for as long as the ring is followed
     tails = [
         Tail(task, number, directory, of_ring[0] if of_ring else None)
         for number, (directory, of_ring) in enumerate(zip(directories, followed, strict=True))
@@ -63,6 +64,7 @@ def following(config: ExtractConfig, archive: Archive, task: Task, stopping: Sto
         for tail in tails:
             tail.close()
             extraction.stats.add(tail.stats)
+            extraction.failures += tail.failures
         extraction.close()
         output.close()
     extraction.tell_stats()
@@ -171,10 +173,11 @@ class Tail:
         self._before: SavefileName | None = None
         self._fd = -1
         self._scan: Scan | None = None
-        self._window = Window()
         self._sequence = 0
         self.stats = Stats()
         """Of the savefiles that were left."""
+        self.failures = 0
+        """What packets were missed of, all of which was told."""
 
     def read(self) -> Iterator[Found]:
         """What has come since the last time and matches."""
@@ -185,12 +188,14 @@ class Tail:
             except (OSError, DaemonloggerError) as error:
                 reason = error.strerror if isinstance(error, OSError) else str(error)
                 tell("extract", f"{self._shown}: {reason}")
+                self.failures += 1
                 self._leave()
                 continue
             if not complete:
                 return
             if self._scan is not None and self._scan.damage is not None:
                 tell("extract", f"{self._shown} is damaged: {self._scan.damage}")
+                self.failures += 1
             self._leave()
 
     def close(self) -> None:
@@ -230,7 +235,7 @@ class Tail:
         self._scan.extend(size_bytes)
         while not self._scan.done and not self._task.stopping.requested:
             chunk = self._scan.chunk()
-            self._scan.step(chunk, self._window)
+            self._scan.step(chunk)
             if chunk.packets:
                 chunk.settle()
                 self._sequence += 1

@@ -7,10 +7,11 @@ order. Few savefiles of an archive differ in it.
 import os
 import sys
 
-from libc.stdint cimport int64_t, uint8_t, uint32_t
+from libc.stdint cimport uint8_t, uint32_t
 from libc.stdio cimport FILE, fclose
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcmp
+from posix.unistd cimport close, pread
 
 from pylibpcap.pcap cimport pcap_close, pcap_snapshot, pcap_t
 
@@ -32,10 +33,6 @@ cdef extern from "<stdio.h>":
 cdef extern from "<fcntl.h>" nogil:
     int O_RDONLY, O_CLOEXEC, O_NONBLOCK
     int openat(int directory, const char *path, int flags)
-
-cdef extern from "<unistd.h>" nogil:
-    ssize_t pread(int fd, void *buffer, size_t count, int64_t offset)
-    int close(int fd)
 
 cdef enum:
     MOST_HEADERS = 256

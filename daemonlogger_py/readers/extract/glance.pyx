@@ -38,7 +38,7 @@ from daemonlogger_py.readers.extract.instruction cimport (
 )
 from daemonlogger_py.readers.extract.program cimport Program
 from daemonlogger_py.readers.extract.way cimport Way, step
-from daemonlogger_py.readers.index.npz cimport Npz
+from daemonlogger_py.readers.index.npz cimport NPZ_BYTES, Npz
 from daemonlogger_py.readers.index.sidecar cimport (
     BELIEVED,
     Block,
@@ -52,10 +52,12 @@ from daemonlogger_py.readers.index.sidecar cimport (
 
 from daemonlogger_py.engine.bpf import compile_for
 from daemonlogger_py.errors import FilterError
-from daemonlogger_py.readers.index.sidecar import sidecar_name
+from daemonlogger_py.readers.index.sidecar import SUFFIX
 
 cdef enum:
     MOST_PROGRAMS = 8
+    # Of a sidecar of some thousand classes all but the postings; else the whole is read after all.
+    FIRST_BYTES = 65536
 
 cdef enum Look:
     LOOK_CLOSER = 0
@@ -71,6 +73,7 @@ cdef struct Asked:  # about one savefile
     uint32_t linktype
     Look look
 
+cdef bytes SUFFIX_BYTES = SUFFIX.encode()
 # Linktypes for which libpcap compiles the same program whatever the savefile's byte order is,
 # which a sidecar does not say.
 ORDERLESS = frozenset({1, 12, 101, 113, 228, 229, 276})
@@ -129,7 +132,7 @@ cdef class Glance:
         try:
             for i, (savefile, size_bytes, modified_ns) in enumerate(savefiles):
                 name = os.fsencode(savefile)
-                path = os.fsencode(sidecar_name(savefile))
+                path = name + SUFFIX_BYTES
                 held.append((name, path))
                 asked[i].sidecar = path
                 asked[i].name = name
@@ -182,15 +185,12 @@ cdef class Glance:
     cdef Look look_at(self, int dir_fd, Asked *asked) noexcept nogil:
         cdef Content content
         cdef Facts facts
-        cdef Npz npz
-        cdef size_t count = 0
-        cdef size_t at = 0
         cdef uint32_t program = 0
         cdef uint32_t outside = 0
-        npz.count = 0
-        if read_file(dir_fd, asked.sidecar, &self.file, &count) != BELIEVED:
-            return LOOK_CLOSER
-        if not take_known(<const uint8_t *>self.file.data, count, &at, &npz, &content):
+        if not (
+            self.knows(dir_fd, asked.sidecar, FIRST_BYTES, &content)
+            or self.knows(dir_fd, asked.sidecar, NPZ_BYTES, &content)
+        ):
             return LOOK_CLOSER
         memcpy(&facts, content.facts.data, sizeof(Facts))
         if (
@@ -215,6 +215,18 @@ cdef class Glance:
         self.blocks_outside += outside
         self.classes += content.tails.rows
         return PASS_OVER
+
+    cdef bint knows(
+        self, int dir_fd, const char *sidecar, size_t most, Content *content
+    ) noexcept nogil:
+        """Read as much of a sidecar, up to all that is known but the postings; False: it is not."""
+        cdef Npz npz
+        cdef size_t count = 0
+        cdef size_t at = 0
+        npz.count = 0
+        return read_file(dir_fd, sidecar, &self.file, &count, most) == BELIEVED and take_known(
+            <const uint8_t *>self.file.data, count, &at, &npz, content
+        )
 
     cdef bint is_within(self, const Content *content, uint32_t *outside) noexcept nogil:
         """Whether there is a block with packets of the times."""

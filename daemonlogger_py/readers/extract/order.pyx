@@ -12,6 +12,7 @@ from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memcpy, memset
+from posix.unistd cimport pwrite
 
 from daemonlogger_py.engine.buffer cimport Buffer
 from daemonlogger_py.readers.extract.chunk cimport Chunk
@@ -26,9 +27,6 @@ from daemonlogger_py.readers.extract.runs cimport (
 from daemonlogger_py.savefile.records cimport RECORD_HEADER_BYTES, RecordHeader
 
 from daemonlogger_py.errors import StorageError
-
-cdef extern from "<unistd.h>" nogil:
-    ssize_t pwrite(int fd, const void *buffer, size_t count, int64_t offset)
 
 cdef enum:
     # Less than this is copied: a system call for each few records would cost more.
@@ -93,7 +91,7 @@ cdef class Merger:
         cdef Run *run
         if chunk.used == 0:
             return
-        self.make_room()
+        self.make_room(1)
         run = <Run *>malloc(sizeof(Run))
         if run == NULL:
             raise MemoryError
@@ -173,13 +171,14 @@ cdef class Merger:
         cdef int64_t at = begin
         held.mask = self.mask
         held.form = SPILLED
+        held.make_room(self.count)  # before any is moved: each run belongs to one of the two
+        self.make_room(1)
         for i in range(self.count):
             run = self.heap[i]
             if run.chunk == NULL:
                 self.heap[kept] = run
                 kept += 1
                 continue
-            held.make_room()
             held.heap[held.count] = run
             held.count += 1
             swim(held.heap, held.count - 1)
@@ -200,7 +199,7 @@ cdef class Merger:
         cdef Run *run
         if begin == end:
             return 0
-        self.make_room()
+        self.make_room(1)
         run = <Run *>malloc(sizeof(Run))
         if run == NULL:
             raise MemoryError
@@ -217,10 +216,11 @@ cdef class Merger:
         swim(self.heap, self.count - 1)
         return 0
 
-    cdef int make_room(self) except -1:
-        cdef size_t room = max(<size_t>64, 2 * self.room)
+    cdef int make_room(self, size_t more) except -1:
+        """Have room for so many runs more."""
+        cdef size_t room = max(<size_t>64, 2 * self.room, self.count + more)
         cdef Run **heap
-        if self.count < self.room:
+        if self.count + more <= self.room:
             return 0
         heap = <Run **>realloc(self.heap, room * sizeof(Run *))
         if heap == NULL:

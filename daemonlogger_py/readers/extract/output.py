@@ -9,7 +9,7 @@ import os
 import stat
 import struct
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 
 from daemonlogger_py.errors import StorageError, UsageError
@@ -69,14 +69,13 @@ class Output:
         else:
             self._refuse_names_of_archive(directories)
             self._open(path)
-        try:
+        with ExitStack() as undo:
+            undo.callback(self.close)
+            undo.callback(self.discard)
             self._refuse_inputs(members)
             self._refuse_savefiles(directories)
             self._refuse_links_to_archive(directories)
-        except BaseException:
-            self.discard()
-            self.close()
-            raise
+            undo.pop_all()
 
     def _open(self, path: str) -> None:
         flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC

@@ -8,9 +8,10 @@ import os
 
 from libc.errno cimport EINTR, EIO, errno
 from libc.stddef cimport size_t
-from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy
+from posix.unistd cimport pread
 
 from daemonlogger_py.readers.extract.format cimport Format
 from daemonlogger_py.savefile.records cimport (
@@ -19,9 +20,6 @@ from daemonlogger_py.savefile.records cimport (
     RecordHeader,
     timestamp_ns,
 )
-
-cdef extern from "<unistd.h>" nogil:
-    ssize_t pread(int fd, void *buffer, size_t count, int64_t offset)
 
 cdef extern from "<byteswap.h>" nogil:
     uint32_t bswap_32(uint32_t value)
@@ -227,7 +225,7 @@ def survey(
 ):
     """Walk the records in [begin, size_bytes) and return their Ranges, with bounds on time.
 
-    `begin` is where a record begins. Raises OSError and MemoryError.
+    `begin` is where a record begins. Raises OSError.
     """
     cdef Ranges ranges = Ranges()
     cdef int failed = 0

@@ -14,7 +14,6 @@ import heapq
 import threading
 from collections.abc import Iterable
 from enum import Enum
-from types import TracebackType
 from typing import NamedTuple, Self
 
 from daemonlogger_py.readers.extract.task import LAST_KEY, Found, Tools
@@ -88,12 +87,7 @@ class Reading:
             thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.stop()
         for thread in self._threads:
             thread.join()
@@ -182,7 +176,7 @@ class Reading:
                     continue
                 front = work.survey(tools) if what is _What.SURVEY else work.ask(tools)
                 self._put(work, [], front, unread=True)
-        except BaseException as error:
+        except BaseException as error:  # for the thread that takes what is read to raise
             with self._changed:
                 self._error = error
                 self._stopped = True

@@ -7,22 +7,20 @@ is whole, and the first of all that matches.
 
 import os
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, suppress
-from itertools import groupby
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
 
 from daemonlogger_py.config.archive import ExtractConfig, Where
 from daemonlogger_py.engine.buffer import Buffer
 from daemonlogger_py.errors import FilterError, SourceError
 from daemonlogger_py.readers.archive import Archive, Member, gap_lines
+from daemonlogger_py.readers.extract.choice import Choice
 from daemonlogger_py.readers.extract.chunk import Chunk
-from daemonlogger_py.readers.extract.format import distinct_headers, is_scanned
 from daemonlogger_py.readers.extract.holding import Holder
 from daemonlogger_py.readers.extract.order import LAST_KEY, Merger
 from daemonlogger_py.readers.extract.output import Output
-from daemonlogger_py.readers.extract.plan import needed
 from daemonlogger_py.readers.extract.reading import LAST_NUMBER, Reading
-from daemonlogger_py.readers.extract.sidecars import Look, Sidecars
+from daemonlogger_py.readers.extract.sidecars import Sidecars
 from daemonlogger_py.readers.extract.stats import Stats
 from daemonlogger_py.readers.extract.task import Facts, Found, Task
 from daemonlogger_py.readers.extract.work import Work
@@ -58,10 +56,9 @@ def run(config: ExtractConfig) -> int:
             from daemonlogger_py.readers.extract.follow import following
 
             return following(config, archive, task, stopping)
-        members = archive.members()
-        output = Output(config.output, members, archive.directories, pcapng=config.pcapng)
+        output = Output(config.output, archive.each(), archive.directories, pcapng=config.pcapng)
         stack.callback(output.close)
-        extraction = Extraction(config, task, members, output)
+        extraction = Extraction(config, task, archive.each(), output)
         try:
             extraction.run(stopping)
         except BrokenPipeError:
@@ -78,7 +75,7 @@ class Extraction:
     """One pass over `members`."""
 
     def __init__(
-        self, config: ExtractConfig, task: Task, members: Sequence[Member], output: Output
+        self, config: ExtractConfig, task: Task, members: Iterable[Member], output: Output
     ) -> None:
         self.packets = 0
         self.left = LAST_KEY if config.max_packets is None else config.max_packets
@@ -90,13 +87,10 @@ class Extraction:
         self._output = output
         self._jobs = config.jobs or len(os.sched_getaffinity(0))
         self.stats = Stats()
-        chosen, self.stats.passed_by = needed(
-            members, task.span_from_ns, task.span_to_ns, task.has_index
-        )
-        opened = self._worth_opening(chosen)
-        self._works = works_of(task, opened, members)
-        kept = set(map(id, opened))
-        self._unopened = [member for member in chosen if id(member) not in kept]
+        few = config.max_packets is not None
+        self._choice = Choice(task, self.stats, jobs=self._jobs, few=few)
+        self._choice.take(members)
+        self._works = self._choice.works
         self._merger = Merger(reverse=config.reverse)
         self._out = Buffer(OUT_BYTES)
         self._facts: list[Facts] = []
@@ -165,7 +159,7 @@ class Extraction:
         complaints = archive.complaints[self._complaints :]
         self._complaints += len(complaints)
         gaps = gap_lines(self._untold.of(known), several=len(archive.directories) > 1)
-        for line in (*complaints, *gaps):
+        for line in (*(complaint.text for complaint in complaints), *gaps):
             tell("extract", line)
         return bool(gaps)
 
@@ -175,16 +169,6 @@ class Extraction:
             took_ns = time.monotonic_ns() - self._begun_ns
             for line in self.stats.lines(self.packets, self._spilled_bytes, took_ns):
                 tell("extract", line)
-
-    def _worth_opening(self, chosen: list[Member]) -> list[Member]:
-        """Those whose sidecars do not say at a glance that nothing is in them."""
-        task = self._task
-        # Of the first few, most savefiles will not be asked for.
-        few = self._config.max_packets is not None and bool(chosen) and chosen[0].entry is not None
-        if task.sidecars is None or few:
-            return chosen
-        look = Look(task.filter_text, task.from_ns, task.to_ns)
-        return task.sidecars.worth_opening(chosen, look, self.stats, self._jobs)
 
     def _note(self, ended: Sequence[Work]) -> None:
         for work in ended:
@@ -269,8 +253,7 @@ class Extraction:
         if self._output.begun:
             return
         known = [work.facts for work in self._works if work.facts is not None]
-        known += _facts_of(self._unopened, self._task)
-        self._output.begin([*known, *self._facts])
+        self._output.begin([*known, *self._choice.facts(), *self._facts])
         self._merger.write_as(pcapng=self._output.pcapng, nanosecond=self._output.nanosecond)
         self._add_early()
 
@@ -294,7 +277,7 @@ class Extraction:
     def _refuse_unread(self) -> None:
         """Raise the error of the first savefile if none could be read at all."""
         refused = self._refused
-        alone = bool(refused) and len(refused) == len(self._works) and not self._unopened
+        alone = bool(refused) and len(refused) == len(self._works) and not self._choice.has_more
         for work, _ in refused[1:] if alone else refused:
             self._tell(work)
         if not alone:
@@ -303,40 +286,6 @@ class Extraction:
         if isinstance(failure, OSError):
             raise SourceError(f"{work.member.shown}: {failure.strerror}")
         raise failure
-
-
-def works_of(task: Task, opened: Sequence[Member], members: Sequence[Member]) -> list[Work]:
-    """A work for each member that is to be `opened`, numbered in the order of the output."""
-    newest = {id(member.directory): member.name for member in members}
-    last = len(opened) - 1
-    return [
-        Work(
-            task,
-            member,
-            last - at if task.reverse else at,
-            newest=newest[id(member.directory)] == member.name
-            and member.directory.prefix is not None,
-        )
-        for at, member in enumerate(opened)
-    ]
-
-
-def _facts_of(members: Sequence[Member], task: Task) -> Iterator[Facts]:
-    """What the headers of these say: an output does not depend on what an index spares."""
-    known: set[Facts] = set()
-    for _, group in groupby(members, key=lambda member: id(member.directory)):
-        of_one = list(group)
-        said = {
-            member.name: None if member.entry is None else Facts.of_entry(member.entry)
-            for member in of_one
-        }
-        known.update(facts for facts in said.values() if facts is not None)
-        names = [name for name, facts in said.items() if facts is None]
-        for header in distinct_headers(of_one[0].directory.dir_fd, names):
-            if is_scanned(header):
-                with suppress(SourceError, FilterError):
-                    known.add(Facts.of_format(task.format_of(header)))
-    yield from known
 
 
 def check_filter(text: str) -> None:

@@ -8,11 +8,9 @@ from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport realloc
 from libc.string cimport memcpy, memmove
+from posix.unistd cimport pread
 
 from daemonlogger_py.savefile.records cimport RECORD_HEADER_BYTES, RecordHeader, timestamp_ns
-
-cdef extern from "<unistd.h>" nogil:
-    ssize_t pread(int fd, void *buffer, size_t count, int64_t offset)
 
 cdef enum:
     SPILLED_READ_BYTES = 262144

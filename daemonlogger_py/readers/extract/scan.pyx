@@ -1,30 +1,30 @@
 """The records of some ranges of a savefile, each decided by the filter itself.
 
-A scan is done in steps, so that what is held stays small and its caller can look around. It copies
-what matches to a Chunk and says in words where the savefile stops being whole; what that means,
-and what happens to the chunk, is the caller's. As libpcap does, it cuts packets that are longer
-than their own savefile's snaplen before the filter sees them.
+A scan is done in steps, so that what is held stays small and its caller can look around. It reads
+into a Chunk, where what matches stays, and says in words where the savefile stops being whole; what
+that means, and what happens to the chunk, is the caller's. As libpcap does, it cuts packets that
+are longer than their own savefile's snaplen before the filter sees them.
 """
 import os
 
 from libc.stddef cimport size_t
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memmove
 
 from pylibpcap.pcap cimport bpf_insn
 
 from daemonlogger_py.engine.libpcap cimport run_filter
 from daemonlogger_py.readers.extract.chunk cimport Chunk
 from daemonlogger_py.readers.extract.format cimport Format
-from daemonlogger_py.readers.extract.ranges cimport UNCOUNTED, Range, Ranges, Window
+from daemonlogger_py.readers.extract.ranges cimport UNCOUNTED, Range, Ranges
 from daemonlogger_py.savefile.records cimport RECORD_HEADER_BYTES, RecordHeader, timestamp_ns
 
 cdef extern from "<byteswap.h>" nogil:
     uint32_t bswap_32(uint32_t value)
 
 cdef enum:
-    # A step ends when this much matches,
-    CHUNK_BYTES = 4194304
+    # A step ends when this much matches, which leaves room in a block for what is read last,
+    CHUNK_BYTES = 3670016
     # or when this much was looked at: about 20 ms of work.
     STEP_BYTES = 33554432
 
@@ -60,6 +60,7 @@ cdef class Scan:
     cdef uint64_t counted  # records of the current range
     cdef uint64_t last_ns
     cdef uint64_t looked_at  # bytes, in this step
+    cdef uint64_t loaded_at  # byte offset of what the chunk has loaded
     cdef int verdict
     cdef int failed
     cdef readonly uint64_t packets  # looked at
@@ -156,21 +157,21 @@ cdef class Scan:
         """An empty Chunk for packets of this savefile."""
         return Chunk(nanosecond=self.format.nanosecond)
 
-    def step(self, Chunk chunk not None, Window window not None):
+    def step(self, Chunk chunk not None):
         """Append what matches to `chunk`, until that has a good size or enough was looked at.
 
         Raises MemoryError.
         """
-        window.used = 0
+        chunk.loaded = 0
         self.looked_at = 0
         if self.verdict == FULL:
             self.verdict = GOING
         with nogil:
             while self.verdict == GOING and self.taken < self.ranges.count:
                 if self.reverse:
-                    self.take_backwards(chunk, window)
+                    self.take_backwards(chunk)
                 else:
-                    self.take(chunk, window)
+                    self.take(chunk)
         if self.verdict == NO_MEMORY:
             raise MemoryError("no memory for the packets that match")
 
@@ -182,9 +183,9 @@ cdef class Scan:
             self.at = self.ranges.items[number].begin
         self.counted = 0
 
-    cdef void take(self, Chunk chunk, Window window) noexcept nogil:
+    cdef void take(self, Chunk chunk) noexcept nogil:
         cdef Range *part = &self.ranges.items[self.taken]
-        self.verdict = self.walk(part, chunk, window)
+        self.verdict = self.walk(part, chunk)
         if self.verdict == PASSED:
             self.taken = self.ranges.count
             self.verdict = GOING
@@ -193,12 +194,12 @@ cdef class Scan:
             if chunk.used >= CHUNK_BYTES or self.looked_at >= STEP_BYTES:
                 self.pause()
 
-    cdef void take_backwards(self, Chunk chunk, Window window) noexcept nogil:
+    cdef void take_backwards(self, Chunk chunk) noexcept nogil:
         cdef Range *part = &self.ranges.items[self.ranges.count - 1 - self.taken]
         cdef size_t begin = chunk.used
-        cdef int verdict = self.walk(part, chunk, window)
+        cdef int verdict = self.walk(part, chunk)
         while verdict == FULL:
-            verdict = self.walk(part, chunk, window)
+            verdict = self.walk(part, chunk)
         if chunk.flip(begin) < 0:
             verdict = NO_MEMORY
         self.verdict = verdict
@@ -218,36 +219,37 @@ cdef class Scan:
         if self.verdict == GOING and self.taken < self.ranges.count:
             self.verdict = FULL
 
-    cdef int walk(self, const Range *part, Chunk chunk, Window window) noexcept nogil:
+    cdef int walk(self, const Range *part, Chunk chunk) noexcept nogil:
         """Look at the records of a range from `self.at` on; GOING at its end."""
         cdef int verdict = GOING
         cdef uint64_t wanted
         while verdict == GOING and self.at < part.end:
-            verdict = self.need(part, window, &wanted)
+            verdict = self.need(part, chunk, &wanted)
             if verdict != GOING:
                 break
             if wanted:
-                self.failed = window.load(self.fd, self.at, wanted)
+                self.loaded_at = self.at
+                self.failed = chunk.load(self.fd, self.at, wanted, part.end - self.at)
                 if self.failed:
                     return READ_FAILED
-            verdict = self.look(part, chunk, window)
+            verdict = self.look(part, chunk)
         if part.packets != UNCOUNTED and CUT_HEADER <= verdict <= BAD_CAPLEN:
             return DISAGREES
         return verdict
 
-    cdef int need(self, const Range *part, Window window, uint64_t *wanted) noexcept nogil:
-        """How many bytes have to be loaded for the next record; 0: it is in the window."""
+    cdef int need(self, const Range *part, Chunk chunk, uint64_t *wanted) noexcept nogil:
+        """How many bytes have to be loaded for the next record; 0: they are."""
         cdef uint64_t left = part.end - self.at
         cdef uint64_t there = 0
         cdef uint32_t caplen
-        if window.used and window.begin <= self.at < window.begin + window.used:
-            there = window.begin + window.used - self.at
+        if self.loaded_at == self.at:
+            there = chunk.loaded
         wanted[0] = RECORD_HEADER_BYTES
         if left < RECORD_HEADER_BYTES:
             return CUT_HEADER
         if there < RECORD_HEADER_BYTES:
             return GOING
-        memcpy(&caplen, window.data + (self.at - window.begin) + 8, sizeof(caplen))
+        memcpy(&caplen, chunk.data + chunk.used + 8, sizeof(caplen))
         if self.format.swapped:
             caplen = bswap_32(caplen)
         if caplen > self.format.caplen_limit:
@@ -259,14 +261,12 @@ cdef class Scan:
             wanted[0] = 0
         return GOING
 
-    cdef int look(self, const Range *part, Chunk chunk, Window window) noexcept nogil:
-        """Decide about the whole records in the window; runs of those that match are copied."""
-        cdef const uint8_t *data = window.data + (self.at - window.begin)
+    cdef int look(self, const Range *part, Chunk chunk) noexcept nogil:
+        """Decide about the whole records that are loaded; runs of those that match are kept."""
+        cdef const uint8_t *data = chunk.data + chunk.used
         cdef const uint8_t *begin = data
-        cdef const uint8_t *end = window.data + min(
-            <uint64_t>window.used, part.end - window.begin
-        )
-        cdef const uint8_t *run = data  # of records that match and are not copied yet
+        cdef const uint8_t *end = data + min(<uint64_t>chunk.loaded, part.end - self.at)
+        cdef const uint8_t *run = data  # of records that match and are not kept yet
         cdef const bpf_insn *instructions = NULL
         cdef uint32_t fraction_ns = 1 if self.format.nanosecond else 1000
         cdef bint ordered = self.ranges.ordered and not self.reverse
@@ -328,6 +328,10 @@ cdef class Scan:
         if run < data:
             failed |= chunk.copy(run, data - run) < 0
         self.at += data - begin
+        self.loaded_at = self.at
+        chunk.loaded = end - data if verdict == GOING else 0
+        # What is not whole yet is looked at next, from where it would be kept.
+        memmove(chunk.data + chunk.used, data, chunk.loaded)
         self.looked_at += data - begin
         self.bytes_read += data - begin
         if ordered:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
+from daemonlogger_py.config.archive import INDEX_SMALLEST_BYTES
 from daemonlogger_py.errors import UsageError
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class Look(NamedTuple):
 class Sidecars:
     """The sidecars beside their savefiles, or all in `index_dir`. May be asked by any thread.
 
-    Use it as a context manager. Raises UsageError for an `index_dir` that cannot be opened.
+    Raises UsageError for an `index_dir` that cannot be opened.
     """
 
     def __init__(self, index_dir: str | None = None) -> None:
@@ -90,7 +91,9 @@ class Sidecars:
                 if dir_fd >= 0 and useful:
                     asked = [(one.name, one.size_bytes, one.modified_ns) for one in batch]
                     over = glance.passes_over(dir_fd, asked)
-                    useful = sum(over) * _WORTH_A_GLANCE >= len(batch)
+                    # Small ones have no sidecar, which says nothing about those of others.
+                    likely = sum(one.size_bytes >= INDEX_SMALLEST_BYTES for one in batch)
+                    useful = sum(over) * _WORTH_A_GLANCE >= likely
                 for member, nothing in zip(batch, over, strict=True):
                     if nothing:
                         skipped_bytes += member.size_bytes
@@ -177,7 +180,7 @@ def in_threads(work: Callable[[], None], count: int) -> None:
     def guarded() -> None:
         try:
             work()
-        except BaseException as error:
+        except BaseException as error:  # for the calling thread to raise
             errors.append(error)
 
     threads = [threading.Thread(target=guarded, daemon=True) for _ in range(count - 1)]

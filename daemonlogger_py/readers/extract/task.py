@@ -99,7 +99,7 @@ class Task:
         self.sidecars = sidecars
         self._lock = threading.Lock()
         self._kept_ranges = 0
-        self._facts: dict[bytes, Facts] = {}
+        self._facts: dict[Facts, Facts] = {}
         self._formats: dict[bytes, Format | DaemonloggerError] = {}
 
     def format_of(self, header: bytes) -> Format:
@@ -117,7 +117,11 @@ class Task:
 
     def facts_of(self, format_: Format) -> Facts:
         """What there is to say of packets of this format; the same object each time."""
-        return self._facts.setdefault(format_.header, Facts.of_format(format_))
+        return self.shared(Facts.of_format(format_))
+
+    def shared(self, facts: Facts) -> Facts:
+        """Equal facts as one object: there are as many as savefiles."""
+        return self._facts.setdefault(facts, facts)
 
     def has_index(self, directory: Directory) -> bool:
         """Whether there are sidecars for savefiles of `directory`."""

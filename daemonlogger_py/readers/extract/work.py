@@ -17,6 +17,7 @@ from daemonlogger_py.readers.extract.ranges import Ranges, survey
 from daemonlogger_py.readers.extract.scan import Scan
 from daemonlogger_py.readers.extract.stats import Stats
 from daemonlogger_py.readers.extract.task import LAST_KEY, Facts, Found, Task, Tools
+from daemonlogger_py.savefile.catalog_rows import Entry
 from daemonlogger_py.savefile.leases import hold
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class Work:
         "_foreign",
         "_given",
         "_growing",
+        "_known",
         "_no_sidecar",
         "_planned",
         "_ranges",
@@ -63,8 +65,10 @@ class Work:
         "taken",
     )
 
-    def __init__(self, task: Task, member: Member, number: int, *, newest: bool = False) -> None:
-        self.member = member
+    def __init__(
+        self, task: Task, member: Member, number: int = 0, *, newest: bool = False
+    ) -> None:
+        self.member = member._replace(entry=None)  # which is large, and works are many
         self.number = number
         self.newest = newest
         self.front = 0
@@ -95,17 +99,18 @@ class Work:
         self._planned: Ranges | None = None
         self._ranges: Ranges | None = None  # that are left, once it was surveyed
         self._foreign: Iterator[Found] | None = None
-        self._believe_entry()
+        self._known: tuple[int, int, bool] | None = None  # earliest, latest time, and if in order
+        if member.entry is not None:
+            self._believe(member.entry)
 
-    def _believe_entry(self) -> None:
-        entry = self.member.entry
-        if entry is None:
-            return
+    def _believe(self, entry: Entry) -> None:
         if entry.first_ns is None or entry.last_ns is None:
             return  # without packets: there is nothing to be early or late
+        self._known = entry.first_ns, entry.last_ns, entry.ordered
         self.front = self._task.key(entry.first_ns, entry.last_ns)
         self.bounded = entry.ordered or self._task.reverse
-        self.facts = Facts.of_entry(entry)
+        facts = Facts.of_entry(entry)
+        self.facts = None if facts is None else self._task.shared(facts)
 
     def step(self, tools: Tools) -> tuple[list[Found], int]:
         """Read on; return what was found and the next `front`. Sets `done` at the end."""
@@ -121,6 +126,7 @@ class Work:
         try:
             self._begin(tools)
             if self.done:
+                self.close()
                 return LAST_KEY
             return self._front() if self.bounded else self.front
         except (OSError, DaemonloggerError) as error:
@@ -132,10 +138,13 @@ class Work:
         try:
             if not self.begun:
                 self._begin(tools)
+            if self.done:
+                self.close()
+                return LAST_KEY
             if self._scan is None or self.bounded:
                 self.bounded = True
                 self._ranges = self._planned
-                return LAST_KEY if self.done else self._front()
+                return self._front()
             self.bounded = True
             offset = max(self._scan.offset, HEADER_BYTES)
             ranges = survey(self.fd, self._scan.format, tools.window, offset, self._size_bytes)
@@ -201,7 +210,7 @@ class Work:
 
     def _scanned(self, scan: Scan, tools: Tools) -> list[Found]:
         chunk = scan.chunk()
-        scan.step(chunk, tools.window)
+        scan.step(chunk)
         if scan.disagrees and self._by_index:
             return self._without_sidecar(scan, tools)
         found = []
@@ -273,18 +282,13 @@ class Work:
         return ranges
 
     def _whole(self, format_: Format, tools: Tools) -> Ranges:
-        entry = self.member.entry
         if self._task.reverse and self._size_bytes > WHOLE_BYTES:
             self.bounded = True
             return survey(self.fd, format_, tools.window, HEADER_BYTES, self._size_bytes)
-        if entry is None or entry.first_ns is None or entry.last_ns is None:
+        if self._known is None:
             return Ranges.whole(self._size_bytes)
-        return Ranges.whole(
-            self._size_bytes,
-            early_ns=entry.first_ns,
-            late_ns=entry.last_ns,
-            ordered=entry.ordered,
-        )
+        early_ns, late_ns, ordered = self._known
+        return Ranges.whole(self._size_bytes, early_ns=early_ns, late_ns=late_ns, ordered=ordered)
 
     def _without_sidecar(self, scan: Scan, tools: Tools) -> list[Found]:
         """The savefile is not what its sidecar says: read all of it, if that is still possible."""

@@ -110,11 +110,6 @@ def failure_of(name: str, error: Exception) -> Complaint:
     raise error
 
 
-def printable(name: str) -> str:
-    """The name as a terminal may see it: a directory may hold any."""
-    return name if name.isprintable() else repr(name)
-
-
 def _ends_early(failure: str) -> bool:
     # The engine's words for its own reading of the records, and libpcap's.
     return "cut short" in failure or "truncated" in failure

@@ -10,9 +10,10 @@ from collections.abc import Iterator
 
 from daemonlogger_py.engine.protocol import NEVER_NS
 from daemonlogger_py.errors import SourceError
-from daemonlogger_py.readers.inputs.capture import Complaint, Input, failure_of, printable
+from daemonlogger_py.readers.inputs.capture import Complaint, Input, failure_of
 from daemonlogger_py.readers.inputs.feed import Feed, Reading, StoppedError, pour, relay
 from daemonlogger_py.readers.inputs.stopping import Stopping
+from daemonlogger_py.savefile.names import printable
 
 STDIN = "-"
 

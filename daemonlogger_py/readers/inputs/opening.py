@@ -10,11 +10,10 @@ package; reading ahead is `pump`'s.
 import os
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import suppress
-from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from daemonlogger_py.errors import FilterError, UsageError
-from daemonlogger_py.readers.inputs.capture import Complaint, Input, failure_of, printable
+from daemonlogger_py.readers.inputs.capture import Complaint, Input, failure_of
 from daemonlogger_py.readers.inputs.directory import (
     NUMBERED,
     candidates_in,
@@ -23,6 +22,7 @@ from daemonlogger_py.readers.inputs.directory import (
 )
 from daemonlogger_py.readers.inputs.files import STDIN, File, captures
 from daemonlogger_py.readers.inputs.stopping import Stopping
+from daemonlogger_py.savefile.names import printable
 
 if TYPE_CHECKING:
     from daemonlogger_py.readers.inputs.follow import Following
@@ -110,12 +110,7 @@ class Inputs:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.close()
 
     def open(self) -> None:

@@ -8,7 +8,6 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from queue import Empty, SimpleQueue
-from types import TracebackType
 from typing import NamedTuple, Self
 
 from daemonlogger_py.engine.buffer import Buffer
@@ -83,12 +82,7 @@ class Pump:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.close()
 
     def __iter__(self) -> Iterator[tuple[Buffer, Input]]:
@@ -152,7 +146,7 @@ class Pump:
                     self._ready.put(item)
                 elif complaint := self._read(item):
                     self._ready.put(complaint)
-        except BaseException as caught:
+        except BaseException as caught:  # for the thread that takes from `_ready` to raise
             error = caught
         finally:
             items.close()  # and with it the input that it stands at

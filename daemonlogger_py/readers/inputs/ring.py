@@ -5,15 +5,15 @@ opened. Following the newest savefile is `follow`'s.
 """
 
 import os
+import stat
 import time
 from bisect import bisect_right
 from operator import itemgetter
 from typing import NamedTuple
 
 from daemonlogger_py.errors import UsageError
-from daemonlogger_py.readers.inputs.capture import printable
 from daemonlogger_py.readers.inputs.directory import NUMBERED, is_capture
-from daemonlogger_py.savefile.names import Naming, SavefileName
+from daemonlogger_py.savefile.names import Naming, SavefileName, printable
 from daemonlogger_py.savefile.records import parse_file_header
 
 FILE_HEADER_BYTES = 24
@@ -28,6 +28,7 @@ _TICK_NS = 50_000_000
 _COARSE_TICK_NS = 2 * _NS
 # A server's clock may differ from ours: look again after this time whatever the stamp says.
 _LOOK_AGAIN_S = 5.0
+_DIGITS = "0123456789"
 
 
 class Ring:
@@ -67,8 +68,7 @@ class Ring:
         now_s = time.monotonic()
         if changed_ns != self._changed_ns or now_s >= self._looked_s + _LOOK_AGAIN_S:
             now_ns = time.time_ns()
-            parsed = (self._naming.parse(name) for name in _regular_files(self.dir_fd))
-            self._listed = sorted(found for found in parsed if found is not None)
+            self._listed = self._naming.listed(self.dir_fd)
             tick_ns = _TICK_NS if changed_ns % _NS else _COARSE_TICK_NS
             self._changed_ns = changed_ns if changed_ns + tick_ns <= now_ns else -1
             self._looked_s = now_s
@@ -167,13 +167,18 @@ def first_packet_ns(dir_fd: int, name: str) -> int | None:
 def only_prefix(dir_fd: int, shown: str) -> str:
     """The prefix that the savefiles in a directory have. Raises UsageError unless there is one."""
     try:
-        names = _regular_files(dir_fd)
+        names = os.listdir(dir_fd)
     except OSError as error:
         raise UsageError(f"--ring {shown}: {error.strerror}") from None
-    members: dict[str, list[str]] = {}
+    # Which prefix a name has is decided by what is before its last digits: of those that have that
+    # in common, one is looked at.
+    alike: dict[str, list[str]] = {}
     for name in names:
-        if match := NUMBERED.fullmatch(name):
-            members.setdefault(match[1], []).append(name)
+        alike.setdefault(name.rstrip(_DIGITS), []).append(name)
+    members: dict[str, list[str]] = {}
+    for group in alike.values():
+        if match := NUMBERED.fullmatch(group[0]):
+            members.setdefault(match[1], []).extend(group)
     prefixes = sorted(prefix for prefix in members if _has_captures(dir_fd, members[prefix]))
     if not prefixes:
         raise UsageError(f"--ring {shown}: no savefiles PREFIX.EPOCH are there")
@@ -190,6 +195,8 @@ def _has_captures(dir_fd: int, names: list[str]) -> bool:
 def _head(dir_fd: int, name: str, size: int) -> bytes:
     flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW
     try:
+        if not stat.S_ISREG(os.stat(name, dir_fd=dir_fd, follow_symlinks=False).st_mode):
+            return b""
         fd = os.open(name, flags, dir_fd=dir_fd)
     except OSError:
         return b""  # pruned meanwhile, or not for us: its turn will tell
@@ -199,8 +206,3 @@ def _head(dir_fd: int, name: str, size: int) -> bytes:
         return b""
     finally:
         os.close(fd)
-
-
-def _regular_files(dir_fd: int) -> list[str]:
-    with os.scandir(dir_fd) as entries:
-        return [entry.name for entry in entries if entry.is_file(follow_symlinks=False)]

@@ -6,18 +6,19 @@ signal that changes nothing wakes them too. `stop_fd` is never read: once readab
 
 import os
 import signal
-from contextlib import suppress
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Any, Self
+
+from daemonlogger_py.service.wakeup import WakePipe
 
 FINISHING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-class Stopping:
+class Stopping(WakePipe):
     """Somebody may ask, from any thread or a signal handler, that reading stops."""
 
     def __init__(self) -> None:
-        self.wake_fd, self._wake_write_fd = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        super().__init__()
         self.stop_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self.requested = False
 
@@ -25,29 +26,17 @@ class Stopping:
         """Ask for it; more than once does no harm. Nothing here blocks or takes a lock."""
         self.requested = True
         os.eventfd_write(self.stop_fd, 1)
-        with suppress(BlockingIOError):  # full: it is readable already
-            os.write(self._wake_write_fd, b"\0")
-
-    def drain(self) -> None:
-        """Make `wake_fd` unreadable until the next signal or request."""
-        with suppress(BlockingIOError):
-            while os.read(self.wake_fd, 4096):
-                pass
+        self.wake()
 
     def close(self) -> None:
         """Close the descriptors, after everything that waits for them."""
-        for fd in (self.wake_fd, self._wake_write_fd, self.stop_fd):
-            os.close(fd)
+        super().close()
+        os.close(self.stop_fd)
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.close()
 
 
@@ -72,12 +61,7 @@ class StopSignals(Stopping):
             self._before[number] = signal.signal(number, self._finish)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
         signal.set_wakeup_fd(self._fd_before)

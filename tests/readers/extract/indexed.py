@@ -7,11 +7,9 @@ from pathlib import Path
 from daemonlogger_py.readers.index.builder import build
 from daemonlogger_py.readers.index.sidecar import Sidecar, sidecar_name
 
-ROOT = Path(__file__).resolve().parents[3]
-PLACES = [ROOT / "tests" / "pcaps", ROOT.parent / "shared" / "pcaps"]
-CAPTURES = sorted(
-    path for place in PLACES if place.is_dir() for path in place.iterdir() if "cap" in path.suffix
-)
+from ...pcaps.found import found
+
+CAPTURES = [path for path in found() if "cap" in path.suffix]
 # One filter of each kind; what any filter does is for the grammar to try.
 FILTERS = (
     "ip", "ip6", "arp", "tcp", "udp", "icmp", "port 80", "udp port 53", "tcp port 443 or icmp",

@@ -71,14 +71,21 @@ def extracted(folder: Path, where: Where, text: str = "", status: int = 0, **how
     return out.read_bytes()
 
 
+class _Descriptor(int):
+    """A file descriptor that is closed when nobody has its number any more."""
+
+    def __del__(self) -> None:
+        os.close(self)
+
+
 def member(path: Path, entry: Entry | None = None, *, prefix: str | None = "p") -> Member:
-    """A savefile as an archive gives it; its directory stays open for the test's process."""
+    """A savefile as an archive gives it; its directory stays open as long as somebody has it."""
     status = path.stat()
-    dir_fd = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    dir_fd = _Descriptor(os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY))
     shown = str(path.parent)
     index_dir = str(path.parent / f"{prefix}.index")
     directory = Directory(dir_fd, shown, shown, prefix, None, index_dir)
     epoch = int(path.name.rpartition(".")[2]) if prefix else 0
     size_bytes, modified_ns = status.st_size, status.st_mtime_ns
     state = entry.state if entry else "unknown"
-    return Member(directory, path.name, str(path), epoch, 0, size_bytes, modified_ns, state, entry)
+    return Member(directory, path.name, epoch, 0, size_bytes, modified_ns, state, entry)

@@ -28,18 +28,11 @@ from daemonlogger_py.readers.verify import run as verify
 
 from ...filters import filter_texts
 from ...pcaps import make
+from ...pcaps.found import found
 from . import traffic
 from .scanning import Packet, Scanned, matching, scan
 
-ROOT = Path(__file__).resolve().parents[3]
-PLACES = [ROOT / "tests" / "pcaps", ROOT.parent / "shared" / "pcaps"]
-FILES = sorted(
-    path
-    for place in PLACES
-    if place.is_dir()
-    for path in place.iterdir()
-    if path.suffix not in (".py", ".tsv", ".md", ".txt", ".gz") and path.is_file()
-)
+FILES = [path for path in found() if path.suffix != ".gz"]
 PREFIX, FIRST_EPOCH = "r", 1_200_000_000
 EXAMPLES = 500 if os.environ.get("DAEMONLOGGER_LAB_FULL") == "1" else 12
 # Nothing is looked for in vain: a span for which there is something in each ring, or none at all.
@@ -114,7 +107,7 @@ def fill(folder: Path, captures: list[Scanned], linktype: int, order: str, magic
         read.append(found)
     where = Where(rings=(str(folder),))
     assert verify(VerifyConfig(where, rebuild=True, progress=False)) == 0
-    assert index(IndexConfig(where, progress=False)) == 0
+    assert index(IndexConfig(where, progress=False, smallest_bytes=0)) == 0
     return Ring(folder, read)
 
 

@@ -112,6 +112,7 @@ def test_what_is_no_savefile_is_told_and_left(
 
     assert numbers(tail.read()) == [9]
     assert f"p.{EPOCH + 10}: not a savefile" in capsys.readouterr().err
+    assert tail.failures == 1
 
 
 def test_damage_is_told_once_the_next_one_is_there(
@@ -123,6 +124,7 @@ def test_damage_is_told_once_the_next_one_is_there(
 
     assert numbers(tail.read()) == [9]
     assert "is damaged" in capsys.readouterr().err
+    assert tail.failures == 1
 
 
 def test_packets_of_several_rings_wait_for_each_other(
@@ -186,6 +188,19 @@ def test_goes_on_where_the_first_pass_ended(tmp_path: Path) -> None:
 
     assert status == 0, told
     assert numbers_in(following.data) == list(range(20))
+
+
+def test_what_was_missed_is_no_success(tmp_path: Path) -> None:
+    old, new = (tmp_path / f"p.{EPOCH + 10 * at}" for at in range(2))
+    old.write_bytes(classic(numbered(5)))
+    following = Following("--ring", str(tmp_path))
+    assert following.until(5) == list(range(5))
+    append(old, b"\xff" * 40)
+    new.write_bytes(classic(numbered(5, first=5, start_ns=BEGIN_NS + NS)))
+    assert following.until(10) == list(range(10))
+    status, told = following.stop()
+    assert status == 1, told
+    assert b"is damaged" in told
 
 
 def test_a_roll_over_that_is_under_way_at_the_start(tmp_path: Path) -> None:

@@ -19,7 +19,8 @@ from daemonlogger_py.readers.index.sidecar import sidecar_name
 from ...filters import filter_texts
 from ...fuzz.deciding import accepts, is_determinate
 from ...pcaps import make
-from .indexed import CAPTURES, FILTERS, PLACES, Indexed, Packets, is_classic
+from ...pcaps.found import OWN
+from .indexed import CAPTURES, FILTERS, Indexed, Packets, is_classic
 
 NEVER_NS = 2**64 - 1
 Savefile = tuple[str, int, int]
@@ -259,7 +260,7 @@ GRAMMAR = filter_texts(addresses=("192.0.2.1", "192.0.2.9", "2001:db8::1"), port
 
 def test_nothing_that_any_filter_accepts_is_passed_over() -> None:
     names = ("us.pcap", "raw.pcap", "ns_big_endian.pcap", "sll.pcap", "vlan.pcap", "null.pcap")
-    with captures([PLACES[0] / name for name in names]) as (folder, savefiles, contents):
+    with captures([OWN / name for name in names]) as (folder, savefiles, contents):
 
         @given(st.lists(GRAMMAR, min_size=1, max_size=4))
         def hold(texts: list[str]) -> None:

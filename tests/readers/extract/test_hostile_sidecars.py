@@ -40,7 +40,7 @@ def ring(tmp_path: Path) -> Path:
     for number in range(2):
         data = traffic.savefile(traffic.packets(number, 700))
         (folder / f"{PREFIX}.{1_228_873_098 + number}").write_bytes(data)
-    assert index(IndexConfig(Where(rings=(str(folder),)), progress=False)) == 0
+    assert index(IndexConfig(Where(rings=(str(folder),)), progress=False, smallest_bytes=0)) == 0
     return folder
 
 

@@ -21,7 +21,8 @@ from daemonlogger_py.readers.index.sidecar import Sidecar
 from ...filters import filter_texts
 from ...fuzz.deciding import accepts, is_determinate
 from ...pcaps import make
-from .indexed import CAPTURES, FILTERS, PLACES, Packets, index_of, is_classic
+from ...pcaps.found import OWN
+from .indexed import CAPTURES, FILTERS, Packets, index_of, is_classic
 
 SECOND_NS = 10**9
 
@@ -199,7 +200,6 @@ def test_what_a_filter_accepts_is_wanted_in_all_captures() -> None:
 
 
 GRAMMAR = filter_texts(addresses=("192.0.2.1", "192.0.2.2", "2001:db8::1"), ports=(53, 80, 4000))
-OWN = PLACES[0]
 
 
 @given(st.lists(GRAMMAR, min_size=1, max_size=4))

@@ -48,7 +48,7 @@ def where(*rings: Path, **span: int | None) -> Where:
 def searched(request: pytest.FixtureRequest, folder: Path) -> Path:
     """The ring, with and without an index."""
     if request.param:
-        assert index(IndexConfig(where(folder), progress=False)) == 0
+        assert index(IndexConfig(where(folder), progress=False, smallest_bytes=0)) == 0
     return folder
 
 
@@ -96,7 +96,7 @@ def test_any_order_in_any_savefile(
     with TemporaryDirectory() as base:
         folder = ring(Path(base, "ring"), parts)
         if with_index:
-            assert index(IndexConfig(where(folder), progress=False)) == 0
+            assert index(IndexConfig(where(folder), progress=False, smallest_bytes=0)) == 0
         if with_catalog:
             assert verify(VerifyConfig(where(folder), rebuild=True, progress=False)) == 0
         asked_where = where(folder, from_ns=from_ns, to_ns=to_ns)
@@ -229,7 +229,7 @@ def test_damage_is_told_and_what_is_whole_is_given(
 def test_a_bit_that_changed_in_an_indexed_savefile(
     tmp_path: Path, folder: Path, parts: Parts, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert index(IndexConfig(where(folder), progress=False)) == 0
+    assert index(IndexConfig(where(folder), progress=False, smallest_bytes=0)) == 0
     path = folder / f"p.{EPOCH}"
     status = path.stat()
     data = bytearray(path.read_bytes())

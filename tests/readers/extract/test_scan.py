@@ -43,10 +43,9 @@ def scan_of(fd: int, text: str = "", ranges: Ranges | None = None, **how: object
 
 def steps(scan: Scan, *, reverse: bool = False) -> list[Chunk]:
     chunks = []
-    window = Window()
     while not scan.done:
         chunk = scan.chunk()
-        scan.step(chunk, window)
+        scan.step(chunk)
         chunk.settle(reverse=reverse)
         chunks.append(chunk)
     return chunks
@@ -173,7 +172,7 @@ def test_large_ones_take_several_steps_and_the_front_moves_on(opened: Opener) ->
             if scan.done:
                 break
             chunk = scan.chunk()
-            scan.step(chunk, Window())
+            scan.step(chunk)
             chunk.settle(reverse=reverse)
             within = chunk.last_ns <= fronts[-1] if reverse else chunk.first_ns >= fronts[-1]
             assert within

@@ -8,9 +8,11 @@ import pytest
 
 from daemonlogger_py.config.archive import IndexConfig, Where
 from daemonlogger_py.errors import UsageError
+from daemonlogger_py.readers.archive import Archive
+from daemonlogger_py.readers.extract import sidecars as module
 from daemonlogger_py.readers.extract.format import Format
 from daemonlogger_py.readers.extract.ranges import Ranges
-from daemonlogger_py.readers.extract.sidecars import Sidecars
+from daemonlogger_py.readers.extract.sidecars import Look, Sidecars
 from daemonlogger_py.readers.extract.stats import Stats
 from daemonlogger_py.readers.index.indexing import run as index
 
@@ -25,7 +27,7 @@ NAME = f"p.{EPOCH}"
 def folder(tmp_path: Path) -> Path:
     """A ring of one indexed savefile of several blocks."""
     ring(tmp_path, [numbered(3000)])
-    assert index(IndexConfig(Where(rings=(str(tmp_path),)), progress=False)) == 0
+    assert index(IndexConfig(Where(rings=(str(tmp_path),)), progress=False, smallest_bytes=0)) == 0
     return tmp_path
 
 
@@ -147,3 +149,23 @@ def test_another_place_is_the_one_that_is_used(folder: Path) -> None:
     sidecars.close()
 
     assert stats.indexed == 1
+
+
+def test_small_savefiles_without_sidecars_do_not_end_the_glances(
+    tmp_path: Path, sidecars: Sidecars, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ring(tmp_path, [numbered(2), numbered(2), numbered(3000), numbered(3000)])
+    names = [f"p.{EPOCH + 10 * at}" for at in range(4)]
+    smallest_bytes = (tmp_path / names[2]).stat().st_size
+    where = Where(rings=(str(tmp_path),))
+    assert index(IndexConfig(where, progress=False, smallest_bytes=smallest_bytes)) == 0
+    monkeypatch.setattr(module, "INDEX_SMALLEST_BYTES", smallest_bytes)
+    monkeypatch.setattr(module, "_BATCH", 2)
+    look, stats = Look("host 203.0.113.9", 0, LAST_NS), Stats()
+    with Archive(where) as archive:
+        members = archive.members()
+        sidecars.prepare(archive.directories)
+        opened = sidecars.worth_opening(members, look, stats, 1)
+
+    assert [one.name for one in opened] == names[:2]
+    assert stats.passed_over == 2

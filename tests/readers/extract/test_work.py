@@ -1,7 +1,7 @@
 """One savefile read step by step: what it gives, and what it promises of what is to come."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -101,6 +101,16 @@ def test_a_catalog_that_is_wrong_is_found_out(tmp_path: Path, stopping: Stopping
     ((line, missing),) = work.complaints
     assert "3 packets are out of the order" in line
     assert missing
+
+
+@pytest.mark.parametrize("looked", [Work.ask, Work.survey])
+def test_one_that_a_look_is_enough_for_is_closed(
+    tmp_path: Path, stopping: Stopping, looked: Callable[[Work, Tools], int]
+) -> None:
+    work = work_of(stopping, tmp_path, classic([]))
+
+    assert looked(work, Tools()) == LAST_KEY
+    assert (work.done, work.fd) == (True, -1)
 
 
 def test_a_survey_promises_and_can_be_laid_aside(tmp_path: Path, stopping: Stopping) -> None:

@@ -7,7 +7,8 @@ import pytest
 
 from daemonlogger_py.engine.protocol import NEVER_NS, Counters, Stop
 from daemonlogger_py.errors import SourceError
-from daemonlogger_py.readers.inputs.capture import Complaint, Input, failure_of, printable
+from daemonlogger_py.readers.inputs.capture import Complaint, Input, failure_of
+from daemonlogger_py.savefile.names import printable
 
 
 class Source(SimpleNamespace):
