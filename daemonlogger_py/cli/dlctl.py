@@ -4,9 +4,10 @@ Finds the verb and leaves the rest of the command line to it. `VERBS` is the one
 from which ``--help``, the man page and completion come.
 """
 
+import gc
 import sys
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 from daemonlogger_py.cli import outcome
 from daemonlogger_py.errors import UsageError
@@ -17,6 +18,7 @@ USAGE = f"usage: {PROGRAM} VERB [options] ..."
 DESCRIPTION = "Answer questions about what daemonlogger recorded."
 HELP = ("-h", "--help")
 VERSION = ("-V", "--version")
+_OBJECTS_A_COLLECTION = 50_000
 
 
 class Verb(NamedTuple):
@@ -73,6 +75,13 @@ VERBS = (
 )
 
 
+def program() -> NoReturn:
+    """Be the command ``dlctl``: `main`, for the length of a process."""
+    # To start makes thousands of objects, and to look at a ring thousands more; few are garbage.
+    gc.set_threshold(_OBJECTS_A_COLLECTION)
+    outcome.leave(main())
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run the command line `argv` (default: this process's) and return its exit status."""
     return outcome.run(PROGRAM, lambda: _command(sys.argv[1:] if argv is None else argv))
@@ -117,4 +126,4 @@ def _command(argv: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    program()

@@ -81,7 +81,8 @@ INDEX = Page(
     description="""\
 dlctl index reads savefiles once and writes a small file for each, which says in which blocks of the
 savefile each flow has packets: by addresses, ports, protocol and VLAN, those inside tunnels too.
-It takes at most a fiftieth of the size of mixed traffic.
+It takes some percent of the size of a savefile of a few hundred KiB and 1 to 2 percent of a larger
+one, less of bulk transfers; small ones have none (see --smallest).
 
 An index is checked before it is believed, and a savefile without one, or with one that is damaged
 or of another version, is scanned: no answer depends on it, it can be removed and made again at any

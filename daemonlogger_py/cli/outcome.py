@@ -8,9 +8,11 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from typing import NoReturn
 
 from daemonlogger_py.errors import DaemonloggerError, OutputError
 
+UNWRITTEN = 120  # as the interpreter says that it could not write what was left to write
 INTERRUPTED = 130  # 128 + SIGINT, as a shell reports a program that died of it
 
 
@@ -40,6 +42,20 @@ def run(program: str, command: Callable[[], int]) -> int:
         return error.exit_status
     except KeyboardInterrupt:
         return INTERRUPTED
+
+
+def leave(status: int) -> NoReturn:
+    """End the process, now that nothing is left to be done but what the interpreter does for order.
+
+    Taking all modules down would be a good part of the time that a short search takes.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            try:
+                stream.flush()
+            except OSError:
+                status = status or UNWRITTEN
+    os._exit(status)
 
 
 def _open_standard_descriptors() -> None:

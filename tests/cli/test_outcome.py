@@ -1,5 +1,9 @@
 """How commands end: one line and a status for each failure we expect."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 
 from daemonlogger_py.cli import outcome
@@ -43,3 +47,28 @@ def test_unexpected_failure_is_not_hidden() -> None:
 def test_write_out_ends_the_line(capsys) -> None:
     outcome.write_out("a\nb")
     assert capsys.readouterr().out == "a\nb\n"
+
+
+LEAVES = "import sys; from daemonlogger_py.cli import outcome; {first}; outcome.leave({status})"
+
+
+@pytest.mark.parametrize("status", [0, 1, 130])
+def test_leaving_writes_what_is_left_and_returns_nowhere(status: int) -> None:
+    first = "sys.stdout.write('said'); sys.stderr.write('told')"
+    script = LEAVES.format(first=first, status=status) + "; print('more')"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (status, b"said", b"told")
+
+
+def test_what_cannot_be_written_in_the_end_is_no_success() -> None:
+    script = LEAVES.format(first="sys.stdout.write('said')", status=0)
+    with open("/dev/full", "wb") as full:
+        buffered = {**os.environ, "PYTHONUNBUFFERED": ""}
+        command = [sys.executable, "-c", script]
+        done = subprocess.run(command, stdout=full, env=buffered, check=False)
+    assert done.returncode == outcome.UNWRITTEN
+
+
+def test_leaving_without_standard_streams() -> None:
+    script = LEAVES.format(first="sys.stdout = sys.stderr = None", status=3)
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 3

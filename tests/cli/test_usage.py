@@ -1,7 +1,7 @@
 """--help: options under their groups, in lines that fit a terminal."""
 
 from daemonlogger_py.cli.usage import option_rows, row, wrapped
-from daemonlogger_py.config.options import Option
+from daemonlogger_py.config.option import Option
 
 QUICK = Option(long="quick", short="q", help="at once", man="", group="One")
 SIZE = Option(long="size", metavar="N", help="how much", man="", group="Two", default="5")
