@@ -6,8 +6,11 @@ a pin holds is `savefile.pinned`'s to say. A pin that would hold more than the q
 
 import os
 import time
+from array import array
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from itertools import accumulate
+from typing import NamedTuple, Self
 
 from daemonlogger_py.config.archive import PinConfig, PinsConfig, UnpinConfig, Where
 from daemonlogger_py.errors import CatalogError, UsageError
@@ -16,8 +19,9 @@ from daemonlogger_py.readers.figures import counted, short_size, size, utc
 from daemonlogger_py.readers.output import write_lines
 from daemonlogger_py.readers.tables import Column, Row, on_terminal, show
 from daemonlogger_py.savefile.catalog import Catalog
-from daemonlogger_py.savefile.catalog_rows import END_NS, Pin
-from daemonlogger_py.savefile.pinned import holds
+from daemonlogger_py.savefile.catalog_rows import END_NS, LARGEST, Pin
+from daemonlogger_py.savefile.names import printable
+from daemonlogger_py.savefile.pinned import earliest_ns, latest_ns, merged
 
 FOR_PEOPLE = (
     Column("pin", right=True),
@@ -36,11 +40,21 @@ FOR_PROGRAMS = (
 )
 
 
+Span = tuple[int, int]  # [from_ns, to_ns), since 1970
+
+
 class Held(NamedTuple):
     """What pins hold of a ring."""
 
     savefiles: int = 0
     size_bytes: int = 0
+
+    def without(self, other: Self) -> Self:
+        """What is left without `other`, which is part of it."""
+        return self._replace(
+            savefiles=self.savefiles - other.savefiles,
+            size_bytes=self.size_bytes - other.size_bytes,
+        )
 
 
 def run(config: PinConfig | UnpinConfig | PinsConfig) -> int:
@@ -48,51 +62,109 @@ def run(config: PinConfig | UnpinConfig | PinsConfig) -> int:
     where = Where(rings=(config.ring,), prefix=config.prefix)
     with Archive(where) as archive:
         (directory,) = archive.directories
-        members = archive.members()
+        savefiles = Savefiles(archive.members_of(directory))
         if isinstance(config, PinsConfig):
             with _catalog(directory, write=False) as catalog:
-                _show(catalog, members, as_json=config.json)
+                _show(catalog, savefiles, as_json=config.json)
         elif isinstance(config, PinConfig):
             with _catalog(directory, write=True) as catalog:
-                write_lines(_pin(catalog, members, config))
+                write_lines(_pin(catalog, savefiles, config))
         else:
             with _catalog(directory, write=True) as catalog:
-                write_lines(_unpin(catalog, members, config.numbers))
+                write_lines(_unpin(catalog, savefiles, config.numbers))
     return 0
 
 
-def held(members: Iterable[Member], pins: Sequence[tuple[int, int]]) -> Held:
-    """What the spans `pins`, each (from_ns, to_ns), hold of `members`; each savefile once."""
-    sizes = [
-        member.size_bytes
-        for member in members
-        if any(holds(*span, member.epoch, member.modified_ns) for span in pins)
-    ]
-    return Held(len(sizes), sum(sizes))
+class Savefiles:
+    """What pins go by, of each of `members`: 24 bytes a savefile, as a ring may have very many.
+
+    However many pins are asked about at once, the savefiles are gone through once.
+    """
+
+    def __init__(self, members: Iterable[Member]) -> None:
+        # What they may hold begins and ends then.
+        self._earliest_ns = array("q")
+        self._latest_ns = array("q")
+        self._sizes_bytes = array("q")
+        for member in members:
+            about = member.epoch, member.modified_ns
+            # Spans of pins end before what does not fit.
+            self._earliest_ns.append(min(earliest_ns(*about), LARGEST))
+            self._latest_ns.append(min(latest_ns(*about), LARGEST))
+            self._sizes_bytes.append(member.size_bytes)
+
+    def held(self, pins: Iterable[Span]) -> Held:
+        """What all the spans together hold of them; each savefile once."""
+        spans = merged(pins)
+        ends = [to_ns for _, to_ns in spans]
+        savefiles = size_bytes = 0
+        for first_ns, last_ns, its_bytes in self._each():
+            at = bisect_right(ends, first_ns)
+            if at < len(spans) and spans[at][0] <= last_ns:
+                savefiles += 1
+                size_bytes += its_bytes
+        return Held(savefiles, size_bytes)
+
+    def held_by_each(self, pins: Sequence[Span]) -> list[Held]:
+        """What each of the spans holds of them, in their order; an empty one holds nothing."""
+        before_ends = _Below(to_ns for _, to_ns in pins)
+        before_beginnings = _Below(from_ns for from_ns, _ in pins)
+        for first_ns, last_ns, its_bytes in self._each():
+            before_ends.add(first_ns, its_bytes)
+            before_beginnings.add(last_ns, its_bytes)
+        begun, over = before_ends.sums(), before_beginnings.sums()
+        return [
+            begun[to_ns].without(over[from_ns]) if from_ns < to_ns else Held()
+            for from_ns, to_ns in pins
+        ]
+
+    def _each(self) -> Iterator[tuple[int, int, int]]:
+        return zip(self._earliest_ns, self._latest_ns, self._sizes_bytes, strict=True)
+
+
+class _Below:
+    """Counts savefiles, and their bytes, below each of some bounds."""
+
+    def __init__(self, bounds: Iterable[int]) -> None:
+        self._bounds = sorted(set(bounds))
+        # Each between two bounds; the last above all of them.
+        self._savefiles = [0] * (len(self._bounds) + 1)
+        self._sizes_bytes = [0] * (len(self._bounds) + 1)
+
+    def add(self, value: int, size_bytes: int) -> None:
+        """Count a savefile for the bounds above `value`."""
+        at = bisect_right(self._bounds, value)
+        self._savefiles[at] += 1
+        self._sizes_bytes[at] += size_bytes
+
+    def sums(self) -> dict[int, Held]:
+        """What was counted for each bound."""
+        counts = map(Held, accumulate(self._savefiles), accumulate(self._sizes_bytes))
+        return dict(zip(self._bounds, counts, strict=False))
 
 
 def _catalog(directory: Directory, *, write: bool) -> Catalog:
     path = os.path.join(directory.path, f"{directory.prefix}.catalog")
     if not os.path.lexists(path):
         raise CatalogError(
-            f"{path}: not there, and pins are kept in it; a recorder makes it, as does dlctl verify"
-            " --rebuild"
+            f"{printable(path)}: not there, and pins are kept in it; a recorder makes it, as does"
+            " dlctl verify --rebuild"
         )
     return Catalog.open(path, write=write)
 
 
-def _pin(catalog: Catalog, members: Sequence[Member], config: PinConfig) -> list[str]:
+def _pin(catalog: Catalog, savefiles: Savefiles, config: PinConfig) -> list[str]:
     with catalog.transaction():
-        spans = [(pin.from_ns, pin.to_ns) for pin in catalog.pins()]
+        spans = _spans(catalog.pins())
         quota_bytes = catalog.pin_quota_bytes()
         if config.quota_bytes is not None:
             quota_bytes = config.quota_bytes or None
             catalog.set_pin_quota_bytes(quota_bytes)
-        before = held(members, spans)
+        before = savefiles.held(spans)
         if config.from_ns is None or config.to_ns is None:
             return [_total(before, quota_bytes)]
         new = (config.from_ns, config.to_ns)
-        together = held(members, [*spans, new])
+        together = savefiles.held([*spans, new])
         if quota_bytes is not None and together.size_bytes > quota_bytes:
             raise UsageError(
                 f"not pinned: pins hold {_exactly(before.size_bytes)}, and would hold"
@@ -100,10 +172,10 @@ def _pin(catalog: Catalog, members: Sequence[Member], config: PinConfig) -> list
                 f" {_exactly(quota_bytes)}"
             )
         pin = catalog.pin(*new, config.reason, time.time_ns())
-    return [f"pin {pin.number}: {_holds(held(members, [new]))}", _total(together, quota_bytes)]
+    return [f"pin {pin.number}: {_holds(savefiles.held([new]))}", _total(together, quota_bytes)]
 
 
-def _unpin(catalog: Catalog, members: Sequence[Member], numbers: Sequence[int]) -> list[str]:
+def _unpin(catalog: Catalog, savefiles: Savefiles, numbers: Sequence[int]) -> list[str]:
     with catalog.transaction():
         known = {pin.number: pin for pin in catalog.pins()}
         for number in numbers:
@@ -113,26 +185,28 @@ def _unpin(catalog: Catalog, members: Sequence[Member], numbers: Sequence[int]) 
         removed = [known[number] for number in numbers or known]
         for pin in removed:
             catalog.unpin(pin.number)
-        left = [(pin.from_ns, pin.to_ns) for pin in catalog.pins()]
+        left = _spans(catalog.pins())
         quota_bytes = catalog.pin_quota_bytes()
     lines = [
-        f"pin {pin.number} removed: {_shown(pin.reason)}; {_holds(_held_by(members, pin))}"
-        for pin in removed
+        f"pin {pin.number} removed: {_shown(pin.reason)}; {_holds(holding)}"
+        for pin, holding in zip(removed, savefiles.held_by_each(_spans(removed)), strict=True)
     ]
-    return [*lines, _total(held(members, left), quota_bytes)]
+    return [*lines, _total(savefiles.held(left), quota_bytes)]
 
 
-def _show(catalog: Catalog, members: Sequence[Member], *, as_json: bool) -> None:
+def _show(catalog: Catalog, savefiles: Savefiles, *, as_json: bool) -> None:
     pins = catalog.pins()
-    together = held(members, [(pin.from_ns, pin.to_ns) for pin in pins])
+    spans = _spans(pins)
+    together = savefiles.held(spans)
+    holding = savefiles.held_by_each(spans)
     quota_bytes = catalog.pin_quota_bytes()
     if as_json:
-        write_lines(_json_lines(pins, members, together, quota_bytes))
+        write_lines(_json_lines(pins, holding, together, quota_bytes))
         return
     if pins and on_terminal():
-        show(FOR_PEOPLE, [_for_people(pin, _held_by(members, pin)) for pin in pins])
+        show(FOR_PEOPLE, map(_for_people, pins, holding))
     elif pins:
-        show(FOR_PROGRAMS, [_for_programs(pin, _held_by(members, pin)) for pin in pins])
+        show(FOR_PROGRAMS, map(_for_programs, pins, holding))
     write_lines([_total(together, quota_bytes)])
 
 
@@ -171,17 +245,17 @@ def _end(pin: Pin) -> str:
 
 
 def _json_lines(
-    pins: Sequence[Pin], members: Sequence[Member], together: Held, quota_bytes: int | None
+    pins: Sequence[Pin], holding: Sequence[Held], together: Held, quota_bytes: int | None
 ) -> Iterator[str]:
     import json
 
-    for pin in pins:
-        yield json.dumps(pin._asdict() | _held_by(members, pin)._asdict())
+    for pin, its in zip(pins, holding, strict=True):
+        yield json.dumps(pin._asdict() | its._asdict())
     yield json.dumps({"pins": len(pins)} | together._asdict() | {"quota_bytes": quota_bytes})
 
 
-def _held_by(members: Sequence[Member], pin: Pin) -> Held:
-    return held(members, [(pin.from_ns, pin.to_ns)])
+def _spans(pins: Iterable[Pin]) -> list[Span]:
+    return [(pin.from_ns, pin.to_ns) for pin in pins]
 
 
 def _holds(holding: Held) -> str:

@@ -28,7 +28,7 @@ def ring(tmp_path_factory: pytest.TempPathFactory) -> Path:
         packets = traffic.packets(number, 60)
         (folder / f"{PREFIX}.{1_228_873_098 + number}").write_bytes(traffic.savefile(packets))
     assert verify(VerifyConfig(Where(rings=(str(folder),)), rebuild=True, progress=False)) == 0
-    assert index(IndexConfig(Where(rings=(str(folder),)), progress=False)) == 0
+    assert index(IndexConfig(Where(rings=(str(folder),)), progress=False, smallest_bytes=0)) == 0
     assert verify(VerifyConfig(Where(rings=(str(folder),)), progress=False)) == 0
     return folder
 

@@ -26,7 +26,7 @@ def listed(
     epoch: int = FIRST, *, entry: Entry | None = None, pins: tuple[int, ...] = (), **fields: object
 ) -> Listed:
     member = Member(
-        PLACE, f"p.{epoch}", f"ring/p.{epoch}", epoch, 0, 10_000_000, (epoch + 60) * NS, "unknown",
+        PLACE, f"p.{epoch}", epoch, 0, 10_000_000, (epoch + 60) * NS, "unknown",
         entry,
     )._replace(**fields)  # type: ignore[arg-type]  # fmt: skip
     return Listed(member, entry.first_ns if entry else None, pins)
@@ -121,7 +121,7 @@ def test_many_pins_are_counted() -> None:
 
 def test_names_and_details_cannot_command_the_terminal() -> None:
     hostile = "p\x1b[2J\n.5"
-    thing = listed(name=hostile, shown=repr(hostile))
+    thing = listed(name=hostile)
     gap = Gap(kind="stopped", from_ns=FIRST * NS, to_ns=None, detail="\x1b]0;x\x07")
     for row in [*people(thing, gap), *programs(thing, gap)]:
         assert "".join(row).isprintable()

@@ -2,16 +2,26 @@
 
 import json
 import sys
+from bisect import bisect_right
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from daemonlogger_py.config.archive import PinConfig, PinsConfig, UnpinConfig
 from daemonlogger_py.errors import CatalogError, UsageError
 from daemonlogger_py.readers import pins
-from daemonlogger_py.savefile.catalog_rows import Pin
+from daemonlogger_py.readers.archive import UNKNOWN, Directory, Member
+from daemonlogger_py.savefile.catalog_rows import END_NS, LARGEST, Pin
+from daemonlogger_py.savefile.pinned import holds
 
 from .made_ring import FIRST, NS, PREFIX, SIZE_BYTES, make_ring, open_catalog
+
+few_ns = st.integers(0, 30).map(lambda number: number * NS // 3)
+spans = st.lists(st.tuples(few_ns, few_ns | st.just(END_NS)), max_size=6)
+names = st.lists(st.tuples(st.integers(0, 10) | st.just(LARGEST + 1), few_ns), max_size=6)
 
 
 @pytest.fixture
@@ -29,6 +39,16 @@ def pin(ring: Path, from_s: int, to_s: int, **fields: object) -> int:
 def known(ring: Path) -> tuple[list[Pin], int | None]:
     with open_catalog(ring) as catalog:
         return catalog.pins(), catalog.pin_quota_bytes()
+
+
+def member(epoch: int, modified_ns: int, size_bytes: int) -> Member:
+    nowhere = Directory(-1, "", "", PREFIX, None, None)
+    return Member(nowhere, "", epoch, 0, size_bytes, modified_ns, UNKNOWN, None)
+
+
+def of(members: Iterable[Member]) -> pins.Held:
+    sizes_bytes = [one.size_bytes for one in members]
+    return pins.Held(len(sizes_bytes), sum(sizes_bytes))
 
 
 def test_a_pin_says_what_it_holds(ring: Path, capsys) -> None:
@@ -171,3 +191,41 @@ def test_no_catalog(ring: Path, config: PinConfig | UnpinConfig | PinsConfig) ->
     with pytest.raises(CatalogError, match=rf"{PREFIX}.catalog: not there, and pins are kept in"):
         pins.run(config._replace(ring=str(ring)))
     assert not list(ring.glob("*.catalog"))
+
+
+def test_no_catalog_where_a_terminal_must_not_see_the_path(tmp_path: Path) -> None:
+    ring = tmp_path / "a\x1b[2Jb"
+    make_ring(ring)
+    for path in ring.glob("*.catalog*"):
+        path.unlink()
+    with pytest.raises(CatalogError) as raised:
+        pins.run(PinsConfig(str(ring)))
+    assert str(raised.value).isprintable()
+    assert "a\\x1b[2Jb" in str(raised.value)
+
+
+@given(names, spans)
+def test_all_pins_at_once_as_each_for_itself(
+    files: list[tuple[int, int]], asked: list[tuple[int, int]]
+) -> None:
+    members = [member(*file, 1 << number) for number, file in enumerate(files)]
+    held = [
+        [file for file in members if holds(*span, file.epoch, file.modified_ns)]
+        if span[0] < span[1]
+        else []
+        for span in asked
+    ]
+    savefiles = pins.Savefiles(iter(members))
+
+    assert savefiles.held_by_each(asked) == [of(files) for files in held]
+    once = {id(file): file for files in held for file in files}
+    assert savefiles.held(asked) == of(once.values())
+
+
+def test_savefiles_are_gone_through_once_for_any_number_of_pins(monkeypatch) -> None:
+    savefiles = pins.Savefiles([member(5, 6 * NS, 7)] * 10)
+    asked = []
+    monkeypatch.setattr(pins, "bisect_right", lambda *of: asked.append(of) or bisect_right(*of))
+    assert savefiles.held_by_each([(0, END_NS)] * 1000) == [pins.Held(10, 70)] * 1000
+    assert savefiles.held([(0, END_NS)] * 1000) == pins.Held(10, 70)
+    assert len(asked) == 30

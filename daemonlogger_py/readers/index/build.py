@@ -7,7 +7,7 @@ import os
 import re
 import stat
 import threading
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
 from daemonlogger_py.readers.index.builder import UnindexableError, build
 from daemonlogger_py.readers.index.sidecar import (
@@ -30,12 +30,17 @@ class BeingWrittenError(Exception):
     """A recorder writes the savefile: it has no sidecar yet."""
 
 
-def write_sidecar(dir_fd: int, name: str, index_fd: int) -> int:
+class TooSmallError(Exception):
+    """The savefile is complete, and smaller than those that are to have a sidecar."""
+
+
+def write_sidecar(dir_fd: int, name: str, index_fd: int, *, smallest_bytes: int = 0) -> int:
     """Index the savefile `name` of a directory; its sidecar appears, or is replaced, in another.
 
     Returns the sidecar's size in bytes. It may be read by whoever may read the savefile. While it
-    is made the savefile has a lease. Raises BeingWrittenError, UnindexableError, SidecarError when
-    the savefile changes meanwhile, and OSError, FileNotFoundError if it was pruned.
+    is made the savefile has a lease. Raises BeingWrittenError, TooSmallError, UnindexableError,
+    SidecarError when the savefile changes meanwhile, and OSError, FileNotFoundError if it was
+    pruned.
     """
     fd = os.open(name, _READ, dir_fd=dir_fd)
     try:
@@ -44,6 +49,8 @@ def write_sidecar(dir_fd: int, name: str, index_fd: int) -> int:
             raise UnindexableError("not a regular file")
         if not leases.hold(fd) and _is_written(fd):
             raise BeingWrittenError
+        if os.fstat(fd).st_size < smallest_bytes:  # by now: its writer may have ended just then
+            raise TooSmallError
         data = build(fd, name).encode()
     finally:
         os.close(fd)
@@ -106,7 +113,8 @@ def sidecar_faults(savefile_fd: int, sidecar_path: str) -> list[str]:
 
 def _content(path: str) -> bytes:
     """A sidecar's bytes; of a file that is too long for one, more than one may have."""
-    with open(os.open(path, _READ | os.O_NOFOLLOW), "rb") as file:
+    # By an opener: open() does not close a descriptor that it is given and refuses, a directory's.
+    with open(path, "rb", opener=lambda name, _: os.open(name, _READ | os.O_NOFOLLOW)) as file:
         return file.read(MOST_BYTES + 1)
 
 
@@ -132,8 +140,9 @@ def share_as(fd: int, like: os.stat_result, mode: int) -> None:
 
 def _publish(index_fd: int, name: str, data: bytes, savefile: os.stat_result) -> None:
     temporary = f".{os.getpid()}-{threading.get_ident()}.tmp"
-    fd = os.open(temporary, _CREATE, 0o600, dir_fd=index_fd)
-    try:
+    with ExitStack() as stack:
+        fd = os.open(temporary, _CREATE, 0o600, dir_fd=index_fd)
+        stack.callback(_removed, index_fd, temporary)
         try:
             mode = stat.S_IMODE(savefile.st_mode) & 0o666 | stat.S_IRUSR | stat.S_IWUSR
             share_as(fd, savefile, mode)
@@ -145,10 +154,12 @@ def _publish(index_fd: int, name: str, data: bytes, savefile: os.stat_result) ->
         finally:
             os.close(fd)
         os.rename(temporary, name, src_dir_fd=index_fd, dst_dir_fd=index_fd)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(temporary, dir_fd=index_fd)
-        raise
+        stack.pop_all()  # it has its name
+
+
+def _removed(index_fd: int, name: str) -> None:
+    with suppress(OSError):
+        os.unlink(name, dir_fd=index_fd)
 
 
 def _differences(found: Sidecar, right: Sidecar) -> list[str]:

@@ -14,6 +14,7 @@ from libc.errno cimport EAGAIN, EINTR, errno
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
+from posix.unistd cimport pread
 
 from daemonlogger_py.flow.layers cimport Layers, find_layers
 from daemonlogger_py.flow.packet cimport Packet
@@ -45,9 +46,6 @@ from daemonlogger_py.savefile.records cimport (
 
 from daemonlogger_py.readers.index.sidecar import FORMAT, SidecarError
 from daemonlogger_py.savefile.records import parse_file_header
-
-cdef extern from "<unistd.h>" nogil:
-    ssize_t pread(int fd, void *buffer, size_t count, int64_t offset)
 
 cdef extern from "<sys/uio.h>" nogil:
     struct iovec:

@@ -6,12 +6,10 @@ bit anywhere is found: in the data by the members' CRC-32, in what is around it 
 `numpy.load` and `zipfile` read it. Formats: PKWARE's APPNOTE 4.3 (zip), NumPy's NEP 1 (npy 1.0).
 """
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
-from libc.stdio cimport snprintf
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcmp, memcpy, memset, strlen
 
-cdef extern from "<zlib.h>" nogil:
-    unsigned long crc32_z(unsigned long crc, const uint8_t *data, size_t count)
+from daemonlogger_py.savefile.crc32 cimport crc32_of
 
 cdef extern from *:
     """
@@ -164,25 +162,42 @@ cdef inline void put_directory(
     put_bytes(output, entry, END_BYTES)
 
 
+cdef inline uint8_t *put_text(uint8_t *at, const char *text) noexcept nogil:
+    cdef size_t count = strlen(text)
+    memcpy(at, text, count)
+    return at + count
+
+
+cdef inline uint8_t *put_decimal(uint8_t *at, size_t number) noexcept nogil:
+    cdef uint8_t digits[20]  # of 64 bits
+    cdef int left = 20
+    while left == 20 or number:
+        left -= 1
+        digits[left] = <uint8_t>(ord(b"0") + number % 10)
+        number //= 10
+    memcpy(at, digits + left, 20 - left)
+    return at + 20 - left
+
+
 cdef inline size_t npy_header(uint8_t *at, const char *dtype, size_t count) noexcept nogil:
     """Write the header of a vector to NPY_TEXT_BYTES at `at`; returns how long it is."""
-    cdef int text, i
+    cdef uint8_t *end = at + NPY_BYTES
+    cdef uint8_t *here
     cdef size_t size_bytes
-    memset(at, ord(b" "), NPY_TEXT_BYTES)
     memcpy(at, b"\x93NUMPY\x01\x00", 8)
-    text = snprintf(
-        <char *>at + NPY_BYTES,
-        NPY_TEXT_BYTES - NPY_BYTES,
-        b"{'descr': %s, 'fortran_order': False, 'shape': (%zu,), }",
-        dtype,
-        count,
-    )
-    at[NPY_BYTES + text] = ord(b" ")
+    end = put_text(end, b"{'descr': ")
+    end = put_text(end, dtype)
+    end = put_text(end, b", 'fortran_order': False, 'shape': (")
+    end = put_decimal(end, count)
+    end = put_text(end, b",), }")
     if big_endian():  # numbers are this machine's, and say so
-        for i in range(NPY_BYTES, NPY_BYTES + text):
-            if at[i] == ord(b"<"):
-                at[i] = ord(b">")
-    size_bytes = (NPY_BYTES + text + 1 + NPY_ALIGNED - 1) // NPY_ALIGNED * NPY_ALIGNED
+        here = at + NPY_BYTES
+        while here < end:
+            if here[0] == ord(b"<"):
+                here[0] = ord(b">")
+            here += 1
+    size_bytes = (end - at + 1 + NPY_ALIGNED - 1) // NPY_ALIGNED * NPY_ALIGNED
+    memset(end, ord(b" "), at + size_bytes - end)
     zip16(at + 8, <uint32_t>(size_bytes - NPY_BYTES))
     at[size_bytes - 1] = ord(b"\n")
     return size_bytes
@@ -212,9 +227,9 @@ cdef inline void put_array(
     member.name = name
     member.size_bytes = <uint32_t>(header_bytes + count * item_bytes)
     member.offset = <uint32_t>output.used
-    member.crc = <uint32_t>crc32_z(0, header, header_bytes)
+    member.crc = crc32_of(0, header, header_bytes)
     if count:
-        member.crc = <uint32_t>crc32_z(member.crc, <const uint8_t *>data, count * item_bytes)
+        member.crc = crc32_of(member.crc, <const uint8_t *>data, count * item_bytes)
     local_header(local, member)
     put_bytes(output, local, LOCAL_BYTES)
     put_bytes(output, name, strlen(name))
@@ -248,7 +263,7 @@ cdef inline bint take_array(
     left -= LOCAL_BYTES + name_bytes
     if member.size_bytes > left or member.size_bytes < NPY_ALIGNED:
         return False
-    member.crc = <uint32_t>crc32_z(0, here + LOCAL_BYTES + name_bytes, member.size_bytes)
+    member.crc = crc32_of(0, here + LOCAL_BYTES + name_bytes, member.size_bytes)
     local_header(local, member)
     if memcmp(local, here, LOCAL_BYTES) or memcmp(name, here + LOCAL_BYTES, name_bytes):
         return False

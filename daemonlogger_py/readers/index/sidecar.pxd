@@ -128,7 +128,8 @@ cdef bint take_known(
     const uint8_t *file, size_t count, size_t *at, Npz *npz, Content *content
 ) noexcept nogil
 
-# Read a file of a directory as a whole; BELIEVED, so far, with `*count` bytes at `file.data`.
+# Read a file of a directory, or its first `most` bytes; BELIEVED, so far, with `*count` bytes at
+# `file.data`.
 cdef Verdict read_file(
-    int directory, const char *path, Piece *file, size_t *count
+    int directory, const char *path, Piece *file, size_t *count, size_t most
 ) noexcept nogil

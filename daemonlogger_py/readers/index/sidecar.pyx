@@ -25,6 +25,7 @@ from libc.errno cimport EINTR, ENOENT, errno
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free
 from libc.string cimport memcpy, memset, strerror
+from posix.unistd cimport SEEK_END, close, lseek, pread
 
 from daemonlogger_py.readers.index.loading cimport (
     FORMAT_NUMBER,
@@ -37,20 +38,14 @@ from daemonlogger_py.readers.index.npz cimport (
     Array,
     Npz,
     Output,
-    crc32_z,
     free_output,
 )
 from daemonlogger_py.readers.index.storing cimport put_sidecar
+from daemonlogger_py.savefile.crc32 cimport crc32_of
 
 cdef extern from "<fcntl.h>" nogil:
     int O_RDONLY, O_CLOEXEC, O_NOFOLLOW, O_NONBLOCK
     int openat(int directory, const char *path, int flags)
-
-cdef extern from "<unistd.h>" nogil:
-    ssize_t pread(int fd, void *buffer, size_t count, int64_t offset)
-    int close(int fd)
-    int64_t lseek(int fd, int64_t offset, int whence)
-    int SEEK_END
 
 cdef enum:
     FINGERPRINT_BYTES = 4096
@@ -107,7 +102,7 @@ cdef bint take_known(
 
 
 cdef Verdict read_file(
-    int directory, const char *path, Piece *file, size_t *count
+    int directory, const char *path, Piece *file, size_t *count, size_t most
 ) noexcept nogil:
     cdef int64_t size_bytes
     cdef int fd = openat(directory, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
@@ -117,12 +112,14 @@ cdef Verdict read_file(
     if size_bytes <= 0 or size_bytes > NPZ_BYTES:
         close(fd)
         return DAMAGED
-    if not has_place(file, size_bytes):
+    if <size_t>size_bytes < most:
+        most = size_bytes
+    if not has_place(file, most):
         close(fd)
         return NO_MEMORY
-    count[0] = read_some(fd, <uint8_t *>file.data, size_bytes, 0)
+    count[0] = read_some(fd, <uint8_t *>file.data, most, 0)
     close(fd)
-    return BELIEVED if count[0] == <size_t>size_bytes else DAMAGED
+    return BELIEVED if count[0] == most else DAMAGED
 
 
 cdef size_t read_some(int fd, uint8_t *data, size_t count, int64_t offset) noexcept nogil:
@@ -146,10 +143,10 @@ cdef bint fingerprint(
     cdef size_t count = min(<uint64_t>FINGERPRINT_BYTES, size_bytes)
     if read_some(fd, piece, count, 0) != count:
         return False
-    head_crc[0] = <uint32_t>crc32_z(0, piece, count)
+    head_crc[0] = crc32_of(0, piece, count)
     if read_some(fd, piece, count, <int64_t>(size_bytes - count)) != count:
         return False
-    tail_crc[0] = <uint32_t>crc32_z(0, piece, count)
+    tail_crc[0] = crc32_of(0, piece, count)
     return True
 
 
@@ -177,7 +174,7 @@ cdef class Sidecar:
         take_spare(&memory.first)
         take_spare(&memory.second)
         with nogil:
-            verdict = read_file(dir_fd, path_at, &memory.first, &count)
+            verdict = read_file(dir_fd, path_at, &memory.first, &count, NPZ_BYTES)
             if verdict == NOT_READ:
                 failure = errno
             elif verdict == BELIEVED:

@@ -4,6 +4,7 @@
 ``looking``   what is to be looked at: savefiles and catalogs, in order, on all processors
 ``checking``  walks, hashes and compares; changes nothing
 ``rebuild``   makes catalogs anew from the savefiles
+``surveyed``  what rebuild found, out of memory
 ``repair``    keeps whole records of damaged savefiles
 ``remains``   removes what killed repairs, and repaired savefiles, leave behind
 

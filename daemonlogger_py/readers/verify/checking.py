@@ -150,17 +150,8 @@ def _of_savefile(path: str, fd: int, task: _Task, counter: Counter) -> Verdict:
     found = walk(fd)
     if not task.hashed or task.entry is None or task.entry.sha256 is None:
         counter.add(found.size_bytes)
-    return Verdict(
-        path,
-        packets=found.packets,
-        size_bytes=found.size_bytes,
-        end_offset=found.end_offset,
-        first_ns=found.first_ns if found.packets else None,
-        last_ns=found.last_ns if found.packets else None,
-        damage=found.damage,
-        faults=tuple(faults),
-        note="not in the catalog" if task.strange else None,
-    )
+    note = "not in the catalog" if task.strange else None
+    return Verdict.of_walk(path, found, faults=tuple(faults), note=note)
 
 
 def _compared(fd: int, status: os.stat_result, task: _Task, counter: Counter) -> Iterator[str]:
@@ -192,17 +183,8 @@ def foreign_format(head: bytes) -> str | None:
 
 def _of_catalogs(asked: Asked, where: Where) -> Iterator[CatalogVerdict]:
     """Verdicts on the catalogs of rings that are looked at as a whole."""
-    for line in asked.archive.complaints:
-        # Only catalogs are complained of; their path is said first.
-        path = next(
-            (
-                known
-                for directory in asked.directories
-                if line.startswith((known := f"{directory.path}/{directory.prefix}.catalog"))
-            ),
-            asked.archive.directories[0].path,
-        )
-        yield CatalogVerdict(path, (line,))
+    for complaint in asked.archive.complaints:
+        yield CatalogVerdict(complaint.path, (complaint.text,))
     if asked.named:
         return
     spanned = where.from_ns is not None or where.to_ns is not None

@@ -10,17 +10,16 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from types import TracebackType
 from typing import NamedTuple, Self, TypeVar
 
 from daemonlogger_py.config.archive import Where
 from daemonlogger_py.errors import SourceError
 from daemonlogger_py.readers.archive import Archive, Directory, Member
-from daemonlogger_py.readers.inputs.capture import printable
 from daemonlogger_py.readers.inputs.directory import age_order
 from daemonlogger_py.readers.progress import Progress
 from daemonlogger_py.readers.verify.verdict import Verdict
 from daemonlogger_py.savefile.catalog_rows import Entry
+from daemonlogger_py.savefile.names import printable
 
 _AHEAD = 4  # savefiles begun for each worker, so that none of them waits for the printing
 
@@ -56,32 +55,24 @@ class Looking:
     """All that `where` asks for, open, in its order. Raises UsageError for rings."""
 
     def __init__(self, where: Where) -> None:
-        self._stack = ExitStack()
         self.asked: list[Asked | Verdict] = []
-        try:
+        with ExitStack() as stack:
             for ring in where.rings:
                 only = where._replace(paths=(), rings=(ring,))
-                self._add(only, named=False)
+                self._add(only, stack, named=False)
             for path in where.paths:
                 only = where._replace(paths=(path,), rings=())
                 try:
-                    self._add(only, named=not os.path.isdir(path))
+                    self._add(only, stack, named=not os.path.isdir(path))
                 except SourceError as error:
                     reason = str(error).removeprefix(f"{printable(path)}: ")
                     self.asked.append(Verdict(path, damage=reason))
-        except BaseException:
-            self._stack.close()
-            raise
+            self._stack = stack.pop_all()
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self._stack.close()
 
     @property
@@ -99,8 +90,8 @@ class Looking:
         wanted = wanted and sys.stderr.isatty()
         return Progress(self.total_bytes if wanted else None, wanted=wanted)
 
-    def _add(self, where: Where, *, named: bool) -> None:
-        archive = self._stack.enter_context(Archive(where))
+    def _add(self, where: Where, stack: ExitStack, *, named: bool) -> None:
+        archive = stack.enter_context(Archive(where))
         asked = Asked(archive, named)
         next(asked.members(), None)  # so that it is known now whether they can be listed
         self.asked.append(asked)

@@ -9,18 +9,18 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, suppress
-from typing import NamedTuple, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from daemonlogger_py.config.archive import VerifyConfig
 from daemonlogger_py.errors import CatalogError, UsageError
 from daemonlogger_py.readers.archive import CATALOG, UNKNOWN, Archive, Directory, Member
 from daemonlogger_py.readers.figures import counted
 from daemonlogger_py.readers.gaps import answers
-from daemonlogger_py.readers.inputs.capture import printable
 from daemonlogger_py.readers.inputs.directory import age_order
 from daemonlogger_py.readers.output import tell, write_lines
 from daemonlogger_py.readers.verify.checking import Counter
 from daemonlogger_py.readers.verify.looking import Looking, in_order
+from daemonlogger_py.readers.verify.surveyed import Entries, Surveyed
 from daemonlogger_py.readers.verify.verdict import CatalogVerdict, Verdict
 from daemonlogger_py.savefile import catalog_schema
 from daemonlogger_py.savefile.catalog import Catalog, set_aside
@@ -36,7 +36,7 @@ from daemonlogger_py.savefile.catalog_rows import (
     Run,
 )
 from daemonlogger_py.savefile.leases import is_written
-from daemonlogger_py.savefile.names import SavefileName
+from daemonlogger_py.savefile.names import SavefileName, printable
 from daemonlogger_py.savefile.survey import survey
 
 REBUILT = ".rebuilt"
@@ -44,16 +44,14 @@ REBUILT = ".rebuilt"
 _Row = TypeVar("_Row")
 
 
-class _Surveyed(NamedTuple):
+class _Found(NamedTuple):
     entry: Entry | None  # None: it is being written, or is gone
     failure: str | None
 
 
 class _Ledger(NamedTuple):
-    """What of a damaged catalog can still be read."""
+    """What of a damaged catalog can still be read, but for its entries."""
 
-    entries: Mapping[str, Entry]
-    links: list[Link]
     runs: list[Run]
     gaps: list[Gap]
     pins: list[Pin]
@@ -72,7 +70,8 @@ def rebuild(config: VerifyConfig) -> int:
     """Make the catalogs of all rings that are asked for; print a line each; return the status.
 
     1 where a savefile could not be read, or is not what was sealed: what the catalog said of it is
-    gone afterwards, so that this is said here. Raises UsageError, SourceError and CatalogError.
+    gone afterwards, so that this is said here. Raises UsageError, SourceError, CatalogError and
+    StorageError.
     """
     failed = False
     with Looking(config.where) as looking:
@@ -81,17 +80,16 @@ def rebuild(config: VerifyConfig) -> int:
         with looking.progress(wanted=config.progress) as progress:
             for archive, directory in rings:
                 members = archive.members_of(directory)
-                entries: list[Entry] = []
-                found = in_order(members, lambda member: _surveyed(member, counter), config.jobs)
-                with closing(found):
+                found = in_order(members, lambda member: _survey(member, counter), config.jobs)
+                with Surveyed() as surveyed, closing(found):
                     for one in found:
                         progress.update(counter.read_bytes)
                         if one.failure is not None:
                             failed = True
                             tell("verify", one.failure)
                         if one.entry is not None:
-                            entries.append(one.entry)
-                verdict = _rewritten(directory, entries)
+                            surveyed.append(one.entry)
+                    verdict = _rewritten(directory, surveyed)
                 failed = failed or not verdict.whole
                 write_lines([verdict.as_json()] if config.json else _lines(verdict))
     return 1 if failed else 0
@@ -120,33 +118,33 @@ def _rings(looking: Looking) -> Iterator[tuple[Archive, Directory]]:
         raise UsageError("--rebuild: no savefiles PREFIX.EPOCH are there")
 
 
-def _surveyed(member: Member, counter: Counter) -> _Surveyed:
+def _survey(member: Member, counter: Counter) -> _Found:
     try:
         fd = member.open()
     except FileNotFoundError:
-        return _Surveyed(None, None)  # pruned meanwhile
+        return _Found(None, None)  # pruned meanwhile
     except OSError as error:
-        return _Surveyed(None, f"{member.shown}: {error.strerror}")
+        return _Found(None, f"{member.shown}: {error.strerror}")
     try:
         if is_written(fd):
-            return _Surveyed(None, None)
+            return _Found(None, None)
         found = survey(fd, progress=counter.add)
     except OSError as error:
-        return _Surveyed(None, f"{member.shown}: {error.strerror}")
+        return _Found(None, f"{member.shown}: {error.strerror}")
     finally:
         os.close(fd)
     if found.changed:
-        return _Surveyed(None, None)  # by somebody without a lock: it is not sealed
+        return _Found(None, None)  # by somebody without a lock: it is not sealed
     state = SEALED if member.state in (UNKNOWN, OPEN) else member.state
     name = SavefileName(member.epoch, member.serial, member.name)
-    return _Surveyed(found.entry(name, state), None)
+    return _Found(found.entry(name, state), None)
 
 
 def _path(directory: Directory) -> str:
     return os.path.join(directory.path, f"{directory.prefix}{CATALOG}")
 
 
-def _rewritten(directory: Directory, entries: list[Entry]) -> CatalogVerdict:
+def _rewritten(directory: Directory, surveyed: Surveyed) -> CatalogVerdict:
     """Write the catalog and say what is in it, and what is not as it was in the one before."""
     path = _path(directory)
     try:
@@ -155,11 +153,11 @@ def _rewritten(directory: Directory, entries: list[Entry]) -> CatalogVerdict:
             catalog_schema.discard(path + left)
     except OSError as error:
         raise CatalogError(f"{printable(path)}: cannot be made: {error.strerror}") from None
-    done = _in_place(directory, path, entries) if os.path.lexists(path) else None
+    done = _in_place(directory, path, surveyed) if os.path.lexists(path) else None
     if done is None:
-        done = _made_anew(directory, path, entries)
-    packets = sum(entry.packets for entry in entries)
-    note = f"made anew: {counted(len(entries), 'savefile')}, {counted(packets, 'packet')}"
+        done = _made_anew(directory, path, surveyed)
+    packets = counted(surveyed.packets, "packet")
+    note = f"made anew: {counted(len(surveyed), 'savefile')}, {packets}"
     if done.altered:
         are = "is" if len(done.altered) == 1 else "are"
         note += f", {len(done.altered):,} of which {are} not what was sealed"
@@ -167,7 +165,7 @@ def _rewritten(directory: Directory, entries: list[Entry]) -> CatalogVerdict:
     return CatalogVerdict(path, faults, f"{note}; {done.note}")
 
 
-def _in_place(directory: Directory, path: str, entries: list[Entry]) -> _Done | None:
+def _in_place(directory: Directory, path: str, surveyed: Surveyed) -> _Done | None:
     """Replace the entries of a sound database; None: it is not sound."""
     try:
         with Catalog.open(path, write=True) as catalog:
@@ -175,16 +173,10 @@ def _in_place(directory: Directory, path: str, entries: list[Entry]) -> _Done | 
                 return None
             with catalog.transaction():
                 lost = catalog.mend()
-                known = {one.name: one for one in catalog.unlinked_entries(0, LARGEST)}
-                altered = _altered(entries, known, catalog.links())
-                surveyed = {entry.name for entry in entries}
-                here = set(os.listdir(directory.dir_fd))
-                # Those of savefiles that are being written, or were sealed since.
-                keep = [name for name in known if name in here and name not in surveyed]
-                entries = [entry for entry in entries if entry.name in here]
-                catalog.replace_entries(_with_counts(entries, known), keep)
+                relinked = _relinked(catalog.links(), surveyed)
+                altered = _replaced(directory, catalog, surveyed, relinked, keep=True)
                 if lost.keys() & {"gap", "run"}:
-                    catalog.add_gap(_unknown(entries))
+                    catalog.add_gap(_unknown(surveyed))
                 pins = len(catalog.pins())
     except CatalogError as error:
         if error.locked:
@@ -194,7 +186,7 @@ def _in_place(directory: Directory, path: str, entries: list[Entry]) -> _Done | 
     return _Done(f"{ledger}, {counted(pins, 'pin')} kept", altered)
 
 
-def _made_anew(directory: Directory, path: str, entries: list[Entry]) -> _Done:
+def _made_anew(directory: Directory, path: str, surveyed: Surveyed) -> _Done:
     """Make another database and put the one that is there aside."""
     there = os.path.lexists(path)
     if there and (answers(path) or _is_recorded(directory)):
@@ -202,10 +194,10 @@ def _made_anew(directory: Directory, path: str, entries: list[Entry]) -> _Done:
             f"{printable(path)}: is damaged, and a recorder writes it; accepted: --rebuild once"
             " the recorder has been stopped"
         )
-    ledger = _salvaged(path)
     new = path + REBUILT
     with Catalog.create(new) as catalog, catalog.transaction():
-        catalog.replace_entries(_with_counts(entries, ledger.entries))
+        ledger, relinked = _salvaged(path, catalog, surveyed)
+        altered = _replaced(directory, catalog, surveyed, relinked, keep=False)
         for run in ledger.runs:
             catalog.begin_run(run)
         for gap in ledger.gaps:
@@ -214,15 +206,56 @@ def _made_anew(directory: Directory, path: str, entries: list[Entry]) -> _Done:
             catalog.put_pin(pin)
         catalog.set_pin_quota_bytes(ledger.quota_bytes)
         if there and not ledger.whole:
-            catalog.add_gap(_unknown(entries))
-    _own(new, directory, entries)
+            catalog.add_gap(_unknown(surveyed))
+    _own(new, directory, surveyed)
     aside = _published(new, path, there=there)
     pins = counted(len(ledger.pins), "pin")
     if not there:
         return _Done("there was none before", [])
     kept = "the ledger" if ledger.whole else "what could be read of the ledger"
     note = f"{kept} and {pins} kept; the damaged one is {printable(os.path.basename(aside))} now"
-    return _Done(note, _altered(entries, ledger.entries, ledger.links))
+    return _Done(note, altered)
+
+
+def _replaced(
+    directory: Directory,
+    catalog: Catalog,
+    surveyed: Surveyed,
+    relinked: Mapping[str, list[bytes]],
+    *,
+    keep: bool,
+) -> list[str]:
+    """Put what was surveyed in the place of a catalog's entries, with what only they know.
+
+    `keep`: those of savefiles that are there and were not surveyed stay. Returns the names of
+    savefiles whose SHA-256 is not the one in the catalog before, nor in its chain.
+    """
+    altered: list[str] = []
+    kept: list[str] = []
+    with Entries() as new:
+        for entry in surveyed:
+            before = catalog.entry(entry.name)
+            if before is not None and _is_altered(entry, before, relinked.get(entry.name, ())):
+                altered.append(entry.name)
+            if not keep or _is_there(directory, entry.name):
+                new.append(_with_counts(entry, before))
+        if keep:
+            # They are being written, or were sealed since.
+            kept += (
+                one.name
+                for one in catalog.unlinked_entries(0, LARGEST)
+                if one.name not in surveyed.names and _is_there(directory, one.name)
+            )
+        catalog.replace_entries(new, kept)
+    return sorted(altered, key=age_order)
+
+
+def _is_there(directory: Directory, name: str) -> bool:
+    try:
+        os.stat(name, dir_fd=directory.dir_fd, follow_symlinks=False)
+    except OSError:
+        return False
+    return True
 
 
 def _published(new: str, path: str, *, there: bool) -> str:
@@ -244,13 +277,13 @@ def _published(new: str, path: str, *, there: bool) -> str:
     return aside
 
 
-def _own(new: str, directory: Directory, entries: list[Entry]) -> None:
+def _own(new: str, directory: Directory, surveyed: Surveyed) -> None:
     """Give the database to whoever owns the savefiles: its recorder has to write it."""
-    for name in [entry.name for entry in entries[-1:]] or [os.curdir]:
-        with suppress(OSError):
-            owner = os.stat(name, dir_fd=directory.dir_fd, follow_symlinks=False)
-            for end in ("", catalog_schema.PAGES):
-                os.chown(new + end, owner.st_uid, owner.st_gid, follow_symlinks=False)
+    with suppress(OSError):
+        name = surveyed.newest or os.curdir
+        owner = os.stat(name, dir_fd=directory.dir_fd, follow_symlinks=False)
+        for end in ("", catalog_schema.PAGES):
+            os.chown(new + end, owner.st_uid, owner.st_gid, follow_symlinks=False)
 
 
 def _is_recorded(directory: Directory) -> bool:
@@ -267,83 +300,85 @@ def _is_recorded(directory: Directory) -> bool:
     return False
 
 
-def _salvaged(path: str) -> _Ledger:
-    """Whatever can still be read of a catalog."""
+def _salvaged(
+    path: str, catalog: Catalog, surveyed: Surveyed
+) -> tuple[_Ledger, dict[str, list[bytes]]]:
+    """Whatever can still be read of a catalog: entries are put into the new one.
+
+    Also what `_relinked` gives.
+    """
     try:
-        catalog = Catalog.open(path)
+        damaged = Catalog.open(path)
     except CatalogError:
-        return _Ledger({}, [], [], [], [], None, whole=False)
-    with catalog:
-        entries, _ = _read(catalog.entries)
-        links, _ = _read(catalog.links)
-        runs, runs_whole = _read(catalog.runs)
-        gaps, gaps_whole = _read(catalog.gaps)
-        pins, _ = _read(catalog.pins)
-        quotas, _ = _read(lambda: [catalog.pin_quota_bytes()])
-        return _Ledger(
-            {entry.name: entry for entry in entries},
-            links,
-            runs,
-            gaps,
-            pins,
+        return _Ledger([], [], [], None, whole=False), {}
+    with damaged:
+        for entry in _Reading(damaged.entries):
+            catalog.put(entry._replace(position=None, previous_chain=None, chain=None))
+        relinked = _relinked(_Reading(damaged.links), surveyed)
+        runs, gaps = _Reading(damaged.runs), _Reading(damaged.gaps)
+        quotas = list(_Reading(lambda: [damaged.pin_quota_bytes()]))
+        ledger = _Ledger(
+            list(runs),
+            list(gaps),
+            list(_Reading(damaged.pins)),
             quotas[0] if quotas else None,
-            runs_whole and gaps_whole and not catalog.disbelieved,
+            whole=False,
         )
+        whole = runs.whole and gaps.whole and not damaged.disbelieved
+        return ledger._replace(whole=whole), relinked
 
 
-def _read(rows: Callable[[], Iterable[_Row]]) -> tuple[list[_Row], bool]:
-    """What can be read of these, and whether that is all."""
-    found: list[_Row] = []
-    try:
-        for row in rows():
-            found.append(row)  # noqa: PERF402 - what came before a failure stays
-    except CatalogError:
-        return found, False
-    return found, True
+class _Reading(Generic[_Row]):
+    """What can be read of these."""
+
+    def __init__(self, rows: Callable[[], Iterable[_Row]]) -> None:
+        self.whole = True
+        """Whether that was all."""
+        self._rows = rows
+
+    def __iter__(self) -> Iterator[_Row]:
+        try:
+            yield from self._rows()
+        except CatalogError:
+            self.whole = False
 
 
-def _altered(
-    entries: Iterable[Entry], known: Mapping[str, Entry], links: Iterable[Link]
-) -> list[str]:
-    """Names of savefiles whose SHA-256 is not the one in the catalog before, nor in its chain."""
-    hashes = {entry.name: entry.sha256 for entry in entries}
-    sealed = ((one.name, one.sha256) for one in known.values() if one.state != OPEN)
+def _relinked(links: Iterable[Link], surveyed: Surveyed) -> dict[str, list[bytes]]:
+    """By name, the SHA-256 of links of savefiles that were surveyed, as they once were."""
+    found: dict[str, list[bytes]] = {}
+    for link in links:
+        if link.name in surveyed.names:
+            found.setdefault(link.name, []).append(link.sha256)
+    return found
+
+
+def _is_altered(entry: Entry, before: Entry, relinked: Iterable[bytes]) -> bool:
+    """Whether a savefile is not what was sealed."""
+    known = {before.sha256} if before.state != OPEN else set()
     # A recorder that finds a savefile altered links it anew, and keeps the link of what it was;
     # so does a repair, which says that it did.
-    relinked = (
-        (link.name, link.sha256)
-        for link in links
-        if link.name in known and known[link.name].state == SEALED
+    if before.state == SEALED:
+        known.update(relinked)
+    return bool(known - {None, entry.sha256})
+
+
+def _with_counts(entry: Entry, before: Entry | None) -> Entry:
+    """The entry with what only the recorder knew of it, if the savefile is still the same."""
+    if before is None or before.sha256 != entry.sha256:
+        return entry
+    return entry._replace(
+        state=RECOVERED if before.state == RECOVERED else SEALED,
+        opened_ns=before.opened_ns,
+        sealed_ns=before.sealed_ns,
+        dropped=before.dropped,
+        lost=before.lost,
+        why=before.why,
+        run=before.run,
     )
-    found = dict.fromkeys(
-        name
-        for name, sha256 in (*sealed, *relinked)
-        if sha256 is not None and hashes.get(name, sha256) != sha256
-    )
-    return sorted(found, key=age_order)
 
 
-def _with_counts(entries: Iterable[Entry], known: Mapping[str, Entry]) -> Iterator[Entry]:
-    """Entries with what only the recorder knew of them, if the savefile is still the same."""
-    for entry in entries:
-        before = known.get(entry.name)
-        if before is None or before.sha256 != entry.sha256:
-            yield entry
-            continue
-        yield entry._replace(
-            state=RECOVERED if before.state == RECOVERED else SEALED,
-            opened_ns=before.opened_ns,
-            sealed_ns=before.sealed_ns,
-            dropped=before.dropped,
-            lost=before.lost,
-            why=before.why,
-            run=before.run,
-        )
-
-
-def _unknown(entries: list[Entry]) -> Gap:
+def _unknown(surveyed: Surveyed) -> Gap:
     """That what was missed is not known any more."""
-    begins = [entry.first_ns for entry in entries if entry.first_ns is not None]
     now_ns = time.time_ns()
-    detail = "the catalog was damaged and made anew"
-    return Gap(from_ns=min(begins, default=now_ns), to_ns=now_ns, detail=detail)
+    from_ns = now_ns if surveyed.first_ns is None else surveyed.first_ns
+    return Gap(from_ns=from_ns, to_ns=now_ns, detail="the catalog was damaged and made anew")

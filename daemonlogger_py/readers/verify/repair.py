@@ -13,14 +13,13 @@ import stat
 import time
 from bisect import bisect_left
 from collections.abc import Generator
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from typing import NamedTuple
 
 from daemonlogger_py.config.archive import VerifyConfig
 from daemonlogger_py.errors import CatalogError
 from daemonlogger_py.readers.archive import CATALOG, Member
 from daemonlogger_py.readers.figures import counted
-from daemonlogger_py.readers.inputs.capture import printable
 from daemonlogger_py.readers.output import tell, write_lines
 from daemonlogger_py.readers.verify.checking import Counter, foreign_format
 from daemonlogger_py.readers.verify.looking import Asked, Looking, in_order
@@ -34,7 +33,7 @@ from daemonlogger_py.readers.verify.verdict import Verdict
 from daemonlogger_py.savefile.catalog import Catalog
 from daemonlogger_py.savefile.catalog_rows import RECOVERED, Entry
 from daemonlogger_py.savefile.leases import has_writer, hold
-from daemonlogger_py.savefile.names import Naming, SavefileName
+from daemonlogger_py.savefile.names import Naming, SavefileName, printable
 from daemonlogger_py.savefile.records import Walk, parse_file_header, walk
 from daemonlogger_py.savefile.salvage import Range, Salvage, salvage
 from daemonlogger_py.savefile.survey import survey
@@ -132,43 +131,26 @@ def _mended(path: str, fd: int, member: Member, index_dir: str | None) -> _Repai
         damage = f"not repaired: {foreign}, and only classic pcap is repaired"
         return _Repaired(Verdict(path, damage=damage), None, None)
     found = walk(fd)
-    verdict = _verdict(path, found)
     if found.damage is None:
-        return _Repaired(verdict, None, None)
+        return _Repaired(Verdict.of_walk(path, found), None, None)
     try:
         note, entry = _kept(fd, member, found)
     except _LeftAloneError as error:
-        return _Repaired(_noted(verdict, f"left as it is: {error}"), None, None)
+        note = f"left as it is: {error}"
+        return _Repaired(Verdict.of_walk(path, found, note=note), None, None)
     except OSError as error:
-        return _Repaired(_noted(verdict, f"not repaired: {error.strerror}"), None, None)
+        note = f"not repaired: {error.strerror}"
+        return _Repaired(Verdict.of_walk(path, found, note=note), None, None)
     stale = remove_sidecar(member, index_dir)
     note = note if stale is None else f"{note}; {stale}"
     return _Repaired(_after(path, member, note), member, entry)
-
-
-def _verdict(path: str, found: Walk) -> Verdict:
-    return Verdict(
-        path,
-        packets=found.packets,
-        size_bytes=found.size_bytes,
-        end_offset=found.end_offset,
-        first_ns=found.first_ns if found.packets else None,
-        last_ns=found.last_ns if found.packets else None,
-        damage=found.damage,
-    )
-
-
-def _noted(verdict: Verdict, note: str) -> Verdict:
-    from dataclasses import replace
-
-    return replace(verdict, note=note)
 
 
 def _after(path: str, member: Member, note: str) -> Verdict:
     """What the savefile is now."""
     fd = member.open()
     try:
-        return _noted(_verdict(path, walk(fd)), note)
+        return Verdict.of_walk(path, walk(fd), note=note)
     finally:
         os.close(fd)
 
@@ -224,13 +206,11 @@ def _neighbours(member: Member) -> list[str]:
     prefix = member.directory.prefix
     if prefix is None:
         return []
-    parse = Naming(prefix).parse
-    found = [name for one in os.listdir(member.directory.dir_fd) if (name := parse(one))]
-    found.sort()
+    found = Naming(prefix).listed(member.directory.dir_fd)
     here = bisect_left(found, (member.epoch, member.serial, member.name))
-    near = found[max(here - _NEIGHBOURS, 0) : here + 1 + _NEIGHBOURS]
-    near.sort(key=lambda name: abs(found.index(name) - here))
-    return [name.name for name in near if name.name != member.name]
+    near = range(max(here - _NEIGHBOURS, 0), min(here + 1 + _NEIGHBOURS, len(found)))
+    by_distance = (found[at].name for at in sorted(near, key=lambda at: abs(at - here)))
+    return [name for name in by_distance if name != member.name]
 
 
 def _file_header(dir_fd: int, name: str) -> bytes | None:
@@ -295,7 +275,9 @@ def _rewritten(
     new_fd = begun(dir_fd, name)
     if new_fd is None:
         raise _LeftAloneError("another repair of it is at work")
-    try:
+    with ExitStack() as stack:
+        stack.callback(os.close, new_fd)
+        stack.callback(_removed, dir_fd, new)
         os.write(new_fd, file_header)
         for one in ranges:
             _copy(fd, new_fd, one.begin, one.end)
@@ -307,13 +289,15 @@ def _rewritten(
         os.fchmod(new_fd, stat.S_IMODE(status.st_mode))
         os.utime(new_fd, ns=(status.st_atime_ns, status.st_mtime_ns))
         os.fsync(new_fd)
-        return _exchanged(dir_fd, name, new, status)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(new, dir_fd=dir_fd)
-        raise
-    finally:
+        aside = _exchanged(dir_fd, name, new, status)
+        stack.pop_all()
         os.close(new_fd)
+    return aside
+
+
+def _removed(dir_fd: int, name: str) -> None:
+    with suppress(OSError):
+        os.unlink(name, dir_fd=dir_fd)
 
 
 def _copy(from_fd: int, to_fd: int, begin: int, end: int) -> None:

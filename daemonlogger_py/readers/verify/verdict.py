@@ -3,9 +3,11 @@
 import json
 import time
 from dataclasses import asdict, dataclass
+from typing import Self
 
 from daemonlogger_py.readers.figures import counted
-from daemonlogger_py.readers.inputs.capture import printable
+from daemonlogger_py.savefile.names import printable
+from daemonlogger_py.savefile.records import Walk
 
 _NS = 1_000_000_000
 
@@ -23,6 +25,23 @@ class Verdict:
     damage: str | None = None  # None: records are whole
     faults: tuple[str, ...] = ()  # what does not agree with the catalog and the index
     note: str | None = None  # what else there is to say, or what was done about it
+
+    @classmethod
+    def of_walk(
+        cls, path: str, found: Walk, *, faults: tuple[str, ...] = (), note: str | None = None
+    ) -> Self:
+        """Say what walking its records found."""
+        return cls(
+            path,
+            packets=found.packets,
+            size_bytes=found.size_bytes,
+            end_offset=found.end_offset,
+            first_ns=found.first_ns if found.packets else None,
+            last_ns=found.last_ns if found.packets else None,
+            damage=found.damage,
+            faults=faults,
+            note=note,
+        )
 
     @property
     def whole(self) -> bool:
@@ -66,10 +85,11 @@ class CatalogVerdict:
 
     def text(self) -> str:
         """The line for people."""
-        said = [printable(fault.removeprefix(f"{self.path}: ")) for fault in self.faults]
+        shown = printable(self.path)
+        said = [printable(fault.removeprefix(f"{shown}: ")) for fault in self.faults]
         if self.note is not None:
             said.append(self.note)
-        return f"{printable(self.path)}: {'; '.join(said) or 'nothing is wrong with the catalog'}"
+        return f"{shown}: {'; '.join(said) or 'nothing is wrong with the catalog'}"
 
     def as_json(self) -> str:
         """The line for programs."""

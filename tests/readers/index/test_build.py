@@ -3,6 +3,7 @@
 import fcntl
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from daemonlogger_py.readers.index.build import (
     TEMPORARY,
     BeingWrittenError,
+    TooSmallError,
     fits,
     sidecar_faults,
     write_sidecar,
@@ -49,8 +51,11 @@ class Place:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Place:
-    return Place(tmp_path)
+def place(tmp_path: Path) -> Iterator[Place]:
+    made = Place(tmp_path)
+    yield made
+    os.close(made.dir_fd)
+    os.close(made.index_fd)
 
 
 def test_a_sidecar_is_written(place: Place) -> None:
@@ -129,6 +134,25 @@ def test_a_savefile_that_is_being_written_has_none(place: Place) -> None:
         with pytest.raises(BeingWrittenError):
             place.write()
 
+    assert os.listdir(place.index) == []
+
+
+def test_one_that_is_too_small_has_none(place: Place) -> None:
+    size_bytes = place.path.stat().st_size
+    with pytest.raises(TooSmallError):
+        write_sidecar(place.dir_fd, NAME, place.index_fd, smallest_bytes=size_bytes + 1)
+    assert os.listdir(place.index) == []
+
+    assert write_sidecar(place.dir_fd, NAME, place.index_fd, smallest_bytes=size_bytes)
+
+
+def test_what_fails_leaves_nothing(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    with pytest.raises(KeyboardInterrupt):
+        place.write()
     assert os.listdir(place.index) == []
 
 

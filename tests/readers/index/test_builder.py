@@ -13,6 +13,7 @@ from daemonlogger_py.readers.index.builder import UnindexableError, build, index
 from daemonlogger_py.readers.index.sidecar import SidecarError
 
 from ...flow import frames as made
+from ...pcaps.found import found
 from ...pcaps.make import (
     DBUS,
     MICROSECONDS,
@@ -29,15 +30,7 @@ from ...pcaps.make import (
 from ..extract import traffic
 from .known import check, indexed, savefile
 
-ROOT = Path(__file__).resolve().parents[3]
-PLACES = [ROOT / "tests" / "pcaps", ROOT.parent / "shared" / "pcaps"]
-CAPTURES = sorted(
-    path
-    for place in PLACES
-    if place.is_dir()
-    for path in place.iterdir()
-    if "cap" in path.suffix and path.stat().st_size < 3_000_000
-)
+CAPTURES = [path for path in found() if "cap" in path.suffix and path.stat().st_size < 3_000_000]
 LARGE = b"\xee" * 1400
 
 

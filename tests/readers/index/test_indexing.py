@@ -14,9 +14,10 @@ import psutil
 import pytest
 
 from daemonlogger_py.config.archive import IndexConfig, Where
-from daemonlogger_py.errors import StorageError, UsageError
+from daemonlogger_py.errors import CatalogError, StorageError, UsageError
 from daemonlogger_py.readers.index import indexing
 from daemonlogger_py.readers.index.indexing import run
+from daemonlogger_py.savefile.catalog import Catalog
 
 from ..extract import traffic
 from .known import savefile
@@ -28,7 +29,7 @@ import sys
 from daemonlogger_py.config.archive import IndexConfig, Where
 from daemonlogger_py.readers.index.indexing import run
 print(flush=True)
-run(IndexConfig(Where(rings=(sys.argv[1],)), rebuild=True, progress=False))
+run(IndexConfig(Where(rings=(sys.argv[1],)), rebuild=True, progress=False, smallest_bytes=0))
 """
 
 
@@ -45,7 +46,8 @@ class Ring:
 
     def config(self, **settings: object) -> IndexConfig:
         where = Where(rings=(str(self.path),), prefix=PREFIX)
-        return IndexConfig(where, progress=False, **settings)  # type: ignore[arg-type]
+        fields = {"smallest_bytes": 0, **settings}
+        return IndexConfig(where, progress=False, **fields)  # type: ignore[arg-type]
 
     def indexed(self) -> list[str]:
         return sorted(os.listdir(self.index))
@@ -133,15 +135,72 @@ def test_other_kinds_of_files_are_passed_over(
     assert out.splitlines()[-1].endswith(", 1 passed over")
 
 
+def test_small_ones_get_none_and_lose_what_they_had(
+    ring: Ring, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(ring.config())
+    large = savefile(ring.path, traffic.packets(9, 400), name="r.103")
+    smallest_bytes = large.stat().st_size
+    capsys.readouterr()
+
+    assert run(ring.config(smallest_bytes=smallest_bytes, verbose=True)) == 0
+
+    assert ring.indexed() == ["r.103.npz"]
+    lines = capsys.readouterr().out.splitlines()
+    for number in (100, 101, 102):
+        assert f"{ring.path}/r.{number}: passed over: smaller than {smallest_bytes} bytes" in lines
+        assert f"{ring.index}/r.{number}.npz: removed" in lines
+    assert lines[-1].startswith("1 indexed (")
+    assert lines[-1].endswith(", 3 too small to need an index, 3 removed")
+
+    assert run(ring.config(smallest_bytes=smallest_bytes, rebuild=True)) == 0
+    assert ring.indexed() == ["r.103.npz"]
+
+
+def test_one_that_is_small_as_yet_is_waited_for(
+    ring: Ring, following: Callable[[Callable[[], None]], None]
+) -> None:
+    content = savefile(ring.path, traffic.packets(9, 400), name="a.pcap").read_bytes()
+
+    def work() -> None:
+        with (ring.path / "r.103").open("wb", buffering=0) as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            file.write(content[:-1])
+            until(lambda: ring.index.exists())
+            time.sleep(0.1)  # some polls
+            file.write(content[-1:])
+        until(lambda: ring.indexed() == ["r.103.npz"])
+        ring.add(104)
+        (ring.index / "r.104.npz").touch()
+        until(lambda: ring.indexed() == ["r.103.npz"])
+
+    following(work)
+
+    assert run(ring.config(follow=True, smallest_bytes=len(content))) == 0
+
+
+def test_a_sidecar_that_cannot_be_removed_is_told(
+    ring: Ring, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ring.index.mkdir()
+    (ring.index / "r.101.npz").mkdir()
+
+    assert run(ring.config(smallest_bytes=1 << 20)) == 1
+
+    told = capsys.readouterr()
+    assert told.err == f"dlctl index: {ring.index}: Is a directory\n"
+    assert told.out == "0 indexed, 3 too small to need an index, 1 failed\n"
+
+
 def test_one_that_cannot_be_indexed_is_told_and_fails(
     ring: Ring, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     right = indexing.write_sidecar
 
-    def write(dir_fd: int, name: str, index_fd: int) -> int:
+    def write(dir_fd: int, name: str, index_fd: int, *, smallest_bytes: int) -> int:
         if name == "r.101":
             raise OSError(5, "Input/output error")
-        return right(dir_fd, name, index_fd)
+        return right(dir_fd, name, index_fd, smallest_bytes=smallest_bytes)
 
     monkeypatch.setattr(indexing, "write_sidecar", write)
 
@@ -165,7 +224,7 @@ def test_the_savefile_that_is_written_is_left(ring: Ring) -> None:
 def test_a_directory_with_several_rings(ring: Ring) -> None:
     ring.add(7, prefix="other")
 
-    assert run(IndexConfig(Where(paths=(str(ring.path),)), progress=False)) == 0
+    assert run(IndexConfig(Where(paths=(str(ring.path),)), progress=False, smallest_bytes=0)) == 0
 
     assert ring.indexed() == ["r.100.npz", "r.101.npz", "r.102.npz"]
     assert os.listdir(ring.path / "other.index") == ["other.7.npz"]
@@ -175,7 +234,7 @@ def test_an_index_elsewhere(ring: Ring, tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     where = Where(paths=(str(ring.path / "r.101"), str(savefile(ring.path, [], name="a.pcap"))))
 
-    assert run(IndexConfig(where, str(elsewhere), progress=False)) == 0
+    assert run(IndexConfig(where, str(elsewhere), progress=False, smallest_bytes=0)) == 0
 
     assert sorted(os.listdir(elsewhere)) == ["a.pcap.npz", "r.101.npz"]
     assert not ring.index.exists()
@@ -235,9 +294,9 @@ def test_workers_are_of_the_lowest_priority_and_nobody_else() -> None:
 def test_it_stops_when_asked(ring: Ring, monkeypatch: pytest.MonkeyPatch) -> None:
     right = indexing.write_sidecar
 
-    def write(dir_fd: int, name: str, index_fd: int) -> int:
+    def write(dir_fd: int, name: str, index_fd: int, *, smallest_bytes: int) -> int:
         os.kill(os.getpid(), signal.SIGTERM)
-        return right(dir_fd, name, index_fd)
+        return right(dir_fd, name, index_fd, smallest_bytes=smallest_bytes)
 
     for number in range(200, 230):
         ring.add(number)
@@ -276,13 +335,18 @@ def until(condition: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
+def all_are_indexed(ring: Ring) -> bool:
+    """Whether the three are there; until then their temporary files may be."""
+    return ring.index.exists() and ring.indexed() == ["r.100.npz", "r.101.npz", "r.102.npz"]
+
+
 def test_follow_indexes_what_is_sealed_and_removes_what_is_gone(
     ring: Ring, following: Callable[[Callable[[], None]], None]
 ) -> None:
     seen: list[list[str]] = []
 
     def work() -> None:
-        until(lambda: ring.index.exists() and len(ring.indexed()) == 3)
+        until(lambda: all_are_indexed(ring))
         with (ring.path / "r.103").open("wb") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             file.write((ring.path / "r.102").read_bytes())
@@ -310,7 +374,7 @@ def test_follow_looks_at_old_savefiles_again(
     monkeypatch.setattr(indexing, "LOOK_AGAIN_S", 0.1)
 
     def work() -> None:
-        until(lambda: ring.index.exists() and len(ring.indexed()) == 3)
+        until(lambda: all_are_indexed(ring))
         before = numbers(ring.index)["r.101.npz"]
         ring.add(101)
         until(lambda: numbers(ring.index).get("r.101.npz", before) != before)
@@ -318,6 +382,65 @@ def test_follow_looks_at_old_savefiles_again(
     following(work)
 
     assert run(ring.config(follow=True, rebuild=True)) == 0
+
+
+def test_follow_tells_of_a_damaged_catalog_at_once_and_once(
+    ring: Ring,
+    following: Callable[[Callable[[], None]], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(indexing, "LOOK_AGAIN_S", 0.05)
+    told: list[str] = []
+    rounds: list[object] = []
+    settled = indexing._whole
+    (ring.path / f"{PREFIX}.catalog").write_bytes(b"no database" * 1000)
+
+    def whole(*arguments: object) -> None:
+        settled(*arguments)  # type: ignore[arg-type]
+        rounds.append(arguments)
+
+    monkeypatch.setattr(indexing, "tell", lambda _, line: told.append(line))
+    monkeypatch.setattr(indexing, "_whole", whole)
+    told_while_it_follows: list[str] = []
+
+    def work() -> None:
+        until(lambda: len(rounds) > 2)
+        told_while_it_follows.extend(told)
+
+    following(work)
+
+    assert run(ring.config(follow=True)) == 0
+
+    (line,) = told
+    assert "is damaged" in line
+    assert told_while_it_follows == told
+
+
+def test_follow_tells_what_goes_wrong_later(
+    ring: Ring,
+    following: Callable[[Callable[[], None]], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The catalog was whole when it was opened."""
+    monkeypatch.setattr(indexing, "LOOK_AGAIN_S", 0.05)
+    told: list[str] = []
+    monkeypatch.setattr(indexing, "tell", lambda _, line: told.append(line))
+    Catalog.create(str(ring.path / f"{PREFIX}.catalog")).close()
+
+    def fails(*_: object) -> None:
+        raise CatalogError("r.catalog: is locked by another process")
+
+    def work() -> None:
+        until(lambda: all_are_indexed(ring))
+        assert not told
+        monkeypatch.setattr(Catalog, "unlinked_entries", fails)
+        until(lambda: bool(told))
+
+    following(work)
+
+    assert run(ring.config(follow=True)) == 0
+
+    assert told == ["r.catalog: is locked by another process; savefiles are read without it"]
 
 
 def test_a_killed_indexer_is_no_harm(ring: Ring) -> None:

@@ -37,9 +37,11 @@ def names(directory: Path) -> list[str]:
 def descriptors(more: int) -> Iterator[None]:
     """Leave so many file descriptors to be opened."""
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    # Of their numbers: whatever is open already, so many are free below it.
+    most = max(map(int, os.listdir("/proc/self/fd"))) + more + 1
     held = []
     try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (512, limits[1]))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, limits[1]))
         while True:
             try:
                 held.append(os.open("/dev/null", os.O_RDONLY))

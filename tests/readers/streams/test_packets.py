@@ -280,6 +280,7 @@ def test_packets_of_no_source(outdir: tuple[Path, int], tmp_path: Path) -> None:
     for sink in (pcaps, Unprocessed(str(tmp_path / "w"))):
         with pytest.raises(ValueError, match="no source"):
             Engine(sink).feed(records(timed([CLIENT.syn(), datagram(1)])), ETHERNET)
+        sink.close()
 
 
 # -w
@@ -363,6 +364,7 @@ def test_full_device() -> None:
     sink = Unprocessed("/dev/full")
     with pytest.raises(StorageError, match=r"^/dev/full: No space left"):
         sink.source(header())
+    sink.close()
 
 
 def test_pipe_whose_reader_went_away(tmp_path: Path) -> None:

@@ -16,19 +16,12 @@ import pytest
 
 from ...cli.command import run_command
 from ...flow.segments import ACK, FIN, SYN, Side, records, timed
+from ...pcaps.found import found
 from ...pcaps.make import file_header
 
 pytestmark = pytest.mark.peers
 
-ROOT = Path(__file__).resolve().parents[3]
-PLACES = [ROOT / "tests" / "pcaps", ROOT.parent / "shared" / "pcaps"]
-FILES = sorted(
-    path
-    for place in PLACES
-    if place.is_dir()
-    for path in place.iterdir()
-    if path.suffix not in (".py", ".tsv", ".md", ".txt") and path.is_file()
-)
+FILES = found()
 Ends = tuple[str, str, str, str]
 AT_ONCE = 50  # streams that tshark is asked for in one run
 MISSING = re.compile(rb"\[\d+ bytes missing in capture file\]\0?")

@@ -162,13 +162,14 @@ def test_stream_that_is_gone(host, tmp_path):
     (tmp_path / "out" / "link").symlink_to("/etc/passwd")
     with pytest.raises(FileNotFoundError):
         os.unlink(tmp_path / "out" / "gone")
+    outdir_fd = os.open(tmp_path / "out", os.O_RDONLY)
     made = PluginHost(
-        Plugin(str(tmp_path / "plugins"), "sample_plugin_of_tests", "length"),
-        os.open(tmp_path / "out", os.O_RDONLY),
+        Plugin(str(tmp_path / "plugins"), "sample_plugin_of_tests", "length"), outdir_fd
     )
     assert "FileNotFoundError" in made.call("gone").problem
     assert "OSError" in made.call("link").problem
     made.close()
+    os.close(outdir_fd)
 
 
 def test_check(module):

@@ -48,6 +48,8 @@ def do(tmp_path):
             task.append(given(stream))
         work = Work(config or StreamsConfig(md5=True, http=True), fd)
         results = json.loads(json.dumps(work(json.loads(json.dumps(task)))))
+        if work._plugin is not None:
+            work._plugin.close()  # else it ends with the worker process
         return [finished(*pair) for pair in zip(closed, results, strict=True)]
 
     yield run

@@ -84,6 +84,7 @@ def test_no_file_is_left_of_what_was_put_away(tmp_path):
     assert len(list(tmp_path.iterdir())) == 2
 
 
+@pytest.mark.usefixtures("left_to_the_process")
 def test_full_volume_is_told(tmp_path):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     frames = [CLIENT.sends(offset, b"x") for offset in range(5000)]

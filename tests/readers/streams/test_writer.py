@@ -44,6 +44,7 @@ def no_large_files():
     signal.signal(signal.SIGXFSZ, handler)
 
 
+@pytest.mark.usefixtures("left_to_the_process")
 def test_a_file_that_cannot_be_written_on_is_named(tmp_path, no_large_files):
     batch, _data = batch_of([CLIENT.sends(0, b"a" * 3000), CLIENT.sends(3000, b"b" * 3000)])
 
@@ -52,6 +53,7 @@ def test_a_file_that_cannot_be_written_on_is_named(tmp_path, no_large_files):
     assert (tmp_path / NAME).read_bytes() == b"a" * 3000 + b"b" * 1096
 
 
+@pytest.mark.usefixtures("left_to_the_process")
 def test_a_directory_that_is_gone_is_told(tmp_path):
     batch, _data = batch_of([CLIENT.sends(0, b"a")])
     directory = tmp_path / "gone"
@@ -71,6 +73,7 @@ def test_only_the_streams_of_its_own_are_written(tmp_path):
     engine = Engine(store)
     data = records(timed(frames))
     engine.feed(data, ETHERNET)
+    engine.finish()
     batch = store.take()
     written = []
     for number in range(3):

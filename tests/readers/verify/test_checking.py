@@ -273,6 +273,26 @@ def test_a_broken_chain_is_named(ring: Path) -> None:
     assert any("chain: link 2" in fault for fault in faults(ring)["p.catalog"])
 
 
+def test_a_damaged_catalog_is_named_where_it_is(
+    ring: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (ring / "p.catalog").write_bytes(b"no database" * 999)
+    monkeypatch.chdir(ring)
+    found = list(verdicts(of_paths(savefiles(ring)[0].name)))
+    (of_catalog,) = (one for one in found if isinstance(one, CatalogVerdict))
+    assert of_catalog.path == "p.catalog"
+    assert of_catalog.text().startswith("p.catalog: is damaged")
+
+
+def test_a_damaged_catalog_where_a_terminal_must_not_see_the_path(tmp_path: Path) -> None:
+    ring = tmp_path / "a\x1b[2Jb"
+    make_ring(ring)
+    (ring / "p.catalog").write_bytes(b"no database" * 999)
+    *_, of_catalog = verdicts(of_ring(ring))
+    assert of_catalog.path == f"{ring}/p.catalog"
+    assert of_catalog.text().startswith(f"{str(ring / 'p.catalog')!r}: is damaged")
+
+
 def test_without_hashes_the_catalog_is_checked(ring: Path) -> None:
     path = ring / "p.catalog"
     assert faults(ring, hashes=False) == {}
@@ -298,7 +318,7 @@ def test_without_hashes_pages_and_version_are_checked(
 
 
 def test_a_damaged_index_is_named(ring: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert index(IndexConfig(Where(rings=(str(ring),)), progress=False)) == 0
+    assert index(IndexConfig(Where(rings=(str(ring),)), progress=False, smallest_bytes=0)) == 0
     assert faults(ring) == {}
     sidecar = min((ring / "p.index").iterdir())
     flip(sidecar, sidecar.stat().st_size // 2)

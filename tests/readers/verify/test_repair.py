@@ -156,6 +156,24 @@ def test_a_damaged_file_header_is_that_of_a_neighbour(
     assert (ring / f"{path.name}{DAMAGED}").read_bytes()[: len(damage)] == damage
 
 
+def test_the_header_is_of_the_nearest_that_has_one_and_not_of_any(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths = make_ring(tmp_path / "ring", 9)
+    for path in paths[2:6]:
+        path.write_bytes(bytes(24) + path.read_bytes()[24:])
+    status, said = repaired(of_paths(paths[4], repair=True), capsys)
+    assert status == 0
+    assert said[0].endswith(f"; its file header is that of {paths[6].name}")
+
+    paths = make_ring(tmp_path / "another", 9)
+    for path in paths[1:8]:
+        path.write_bytes(bytes(24) + path.read_bytes()[24:])
+    status, said = repaired(of_paths(paths[4], repair=True), capsys)
+    assert status == 1
+    assert said[0].endswith("left as it is: its file header is damaged")
+
+
 def test_a_header_without_neighbours_stays_damaged(
     ring: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -229,7 +247,7 @@ def test_a_catalog_that_cannot_be_written_is_no_hindrance(
 
 
 def test_the_index_of_what_it_was_goes(ring: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert index(IndexConfig(Where(rings=(str(ring),)), progress=False)) == 0
+    assert index(IndexConfig(Where(rings=(str(ring),)), progress=False, smallest_bytes=0)) == 0
     hit(first(ring))
     status, said = repaired(of_ring(ring, repair=True), capsys)
     assert status == 0

@@ -3,6 +3,7 @@
 import json
 
 from daemonlogger_py.readers.verify.verdict import CatalogVerdict, Verdict
+from daemonlogger_py.savefile.records import Walk
 
 WHOLE = Verdict("a.1", packets=2, size_bytes=176, end_offset=176, first_ns=5, last_ns=10**9)
 
@@ -45,6 +46,18 @@ def test_names_and_faults_cannot_command_the_terminal() -> None:
     assert "\x1b" not in CatalogVerdict("\x1b", faults=("\x1b",)).text()
 
 
+def test_a_walk() -> None:
+    found = Walk(
+        packets=2, size_bytes=176, end_offset=170, damage="torn", torn=True,
+        first_ns=5, last_ns=4, earliest_ns=4, latest_ns=5,
+    )  # fmt: skip
+    told = Verdict.of_walk("a.1", found, faults=("b",), note="c")
+    assert told == Verdict("a.1", 2, 176, 170, 5, 4, "torn", ("b",), "c")
+    nothing = found._replace(packets=0, first_ns=0, last_ns=0)
+    told = Verdict.of_walk("a.1", nothing)
+    assert (told.first_ns, told.last_ns, told.faults, told.note) == (None, None, (), None)
+
+
 def test_a_catalog() -> None:
     verdict = CatalogVerdict("d/p.catalog", ("d/p.catalog: is damaged", "b"), "made anew")
     assert not verdict.whole
@@ -55,4 +68,6 @@ def test_a_catalog() -> None:
         "note": "made anew",
         "whole": False,
     }
+    named = CatalogVerdict("\x1b", ("'\\x1b': is damaged",))
+    assert named.text() == "'\\x1b': is damaged"
     assert CatalogVerdict("p.catalog").text() == "p.catalog: nothing is wrong with the catalog"
