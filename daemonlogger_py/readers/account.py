@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from daemonlogger_py.readers.figures import counted, duration, size, utc
-from daemonlogger_py.readers.inputs.capture import printable
 from daemonlogger_py.readers.tables import Fact
+from daemonlogger_py.savefile.names import printable
 
 # What an account holds: the type that a field must be of, and None for what is not known.
 _INTEGERS = (

@@ -95,8 +95,8 @@ def run(config: LsConfig) -> int:
             show(FOR_PROGRAMS, rows_for_programs(listing, paths=several))
         if not config.json:
             write_lines([totals.line()])
-        for complaint in [*archive.complaints, *listing.complaints]:
-            tell("ls", complaint)
+        for line in [*(one.text for one in archive.complaints), *listing.complaints]:
+            tell("ls", line)
     return 0
 
 

@@ -10,10 +10,10 @@ from typing import NamedTuple, Self
 
 from daemonlogger_py.readers.archive import Member
 from daemonlogger_py.readers.figures import short_size, utc
-from daemonlogger_py.readers.inputs.capture import printable
 from daemonlogger_py.readers.inputs.ring import first_packet_ns
 from daemonlogger_py.readers.tables import Column, Row
 from daemonlogger_py.savefile.catalog_rows import Gap, Pin
+from daemonlogger_py.savefile.names import printable
 from daemonlogger_py.savefile.pinned import holds
 
 FOR_PEOPLE = (

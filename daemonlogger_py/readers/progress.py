@@ -6,7 +6,6 @@ nothing is shown, and nothing is wrong.
 
 import sys
 import time
-from types import TracebackType
 from typing import TYPE_CHECKING, Self, TextIO
 
 if TYPE_CHECKING:
@@ -46,12 +45,7 @@ class Progress:
             self._task = self._bar.add_task("", total=self._total_bytes)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         if self._bar is not None:
             self._bar.stop()
             self._bar = None

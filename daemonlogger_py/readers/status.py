@@ -16,9 +16,9 @@ from daemonlogger_py.config.archive import StatusConfig, Where
 from daemonlogger_py.errors import CatalogError, UsageError
 from daemonlogger_py.readers.account import account_of, facts_of
 from daemonlogger_py.readers.figures import counted, size, utc
-from daemonlogger_py.readers.inputs.capture import printable
 from daemonlogger_py.readers.output import write_lines
 from daemonlogger_py.readers.tables import Fact, console, drawn_facts, show_facts
+from daemonlogger_py.savefile.names import printable
 
 if TYPE_CHECKING:
     from daemonlogger_py.savefile.catalog_rows import Run
@@ -177,7 +177,7 @@ def _last_known(place: Place) -> Iterator[Fact]:
     try:
         with Archive(Where(rings=(place.ring,), prefix=place.prefix)) as archive:
             for complaint in archive.complaints:
-                yield Fact("catalog", complaint, "yellow")
+                yield Fact("catalog", complaint.text, "yellow")
             members = archive.members()
             catalogs = [one.catalog for one in archive.directories if one.catalog is not None]
             runs = catalogs[0].runs() if catalogs else []

@@ -11,6 +11,7 @@ from libc.errno cimport EEXIST, EINVAL, ENAMETOOLONG, ENOENT, errno
 from libc.stdio cimport snprintf
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memchr, memcmp, memcpy, strcmp, strrchr
+from posix.unistd cimport close as close_fd
 
 cdef extern from *:
     """
@@ -38,7 +39,6 @@ cdef extern from "<sys/stat.h>" nogil:
     int mkdirat(int directory, const char *name, unsigned int mode)
 
 cdef extern from "<unistd.h>" nogil:
-    int close_fd "close"(int fd)
     int unlinkat(int directory, const char *name, int flags)
 
 cdef enum:

@@ -15,6 +15,7 @@ from libc.errno cimport EEXIST, EMFILE, ENFILE, ENOMEM, errno
 from libc.stdint cimport int64_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset, strlen
+from posix.unistd cimport close as close_fd
 
 from daemonlogger_py.flow.flow cimport Flow
 from daemonlogger_py.readers.streams.counters cimport (
@@ -54,7 +55,6 @@ cdef extern from "<sys/stat.h>" nogil:
     int utimensat(int directory, const char *name, const timespec *times, int flags)
 
 cdef extern from "<unistd.h>" nogil:
-    int close_fd "close"(int fd)
     int unlinkat(int directory, const char *name, int flags)
 
 cdef enum:

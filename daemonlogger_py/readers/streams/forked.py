@@ -20,7 +20,7 @@ import sys
 import warnings
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import Any, NamedTuple
 
 from daemonlogger_py.errors import StorageError
@@ -85,12 +85,11 @@ class Pool:
         if not self._server_pid:
             _in_child(_serve, theirs, self._control, make_work, prepare)
         theirs.close()
-        try:
+        with ExitStack() as undo:
+            undo.callback(self.close)
             for _ in range(count):
                 self._workers.append(self._start())
-        except BaseException:
-            self.close()
-            raise
+            undo.pop_all()
 
     @property
     def pids(self) -> list[int]:
@@ -281,7 +280,7 @@ def _in_child(run: Callable[..., None], *arguments: Any) -> None:
             signal.signal(number, signal.SIG_IGN)
         run(*arguments)
         status = 0
-    except BaseException as error:
+    except BaseException as error:  # nothing may get into what the parent was doing
         with suppress(OSError):
             os.write(2, f"worker process: {type(error).__name__}: {error}\n".encode())
     finally:

@@ -11,6 +11,7 @@ from daemonlogger_py.errors import StorageError, UsageError
 from cpython.exc cimport PyErr_CheckSignals
 from libc.errno cimport EAGAIN, EINTR, ENOMEM, ETIMEDOUT, errno
 from libc.stdint cimport int64_t
+from posix.unistd cimport write as write_fd
 
 from daemonlogger_py.readers.streams.text cimport Text
 
@@ -43,9 +44,6 @@ cdef extern from "<time.h>" nogil:
     enum:
         CLOCK_REALTIME
     int clock_gettime(int clock, timespec *now)
-
-cdef extern from "<unistd.h>" nogil:
-    ssize_t write_fd "write"(int fd, const void *data, size_t count)
 
 cdef enum:
     # sem_overview(7): NAME_MAX less 4, and the slash that every name begins with.
@@ -182,6 +180,6 @@ cdef class Outlet:
         with gil:
             try:
                 PyErr_CheckSignals()
-            except BaseException as error:
+            except BaseException as error:  # for `failure` to give, whatever it is
                 self.raised = error
         return self.raised is not None

@@ -8,7 +8,6 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from queue import SimpleQueue
-from types import TracebackType
 from typing import Self
 
 from daemonlogger_py.engine.buffer import Buffer
@@ -49,12 +48,7 @@ class Writing:
             thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.close()
 
     def put(self, batch: Batch, buffer: Buffer | None) -> None:
@@ -86,7 +80,7 @@ class Writing:
             if self.failure is None:
                 try:
                     writer.execute(job.batch)
-                except BaseException as error:
+                except BaseException as error:  # for the thread that calls `done` to raise
                     self.failure = error
             with self._lock:
                 job.left -= 1

@@ -178,7 +178,7 @@ def _in_child(plugin: Plugin, outdir_fd: int | None, tasks_fd: int, answers_fd: 
         )
         _close_all_but({tasks_fd, answers_fd} | (set() if outdir_fd is None else {outdir_fd}))
         _run(plugin, outdir_fd, tasks_fd, answers_fd)
-    except BaseException as error:
+    except BaseException as error:  # nothing may get into what the parent was doing
         with suppress(OSError):
             os.write(2, f"-e python: {_said(error)}\n".encode("utf-8", "replace"))
     finally:
@@ -197,7 +197,7 @@ def _close_all_but(kept: set[int]) -> None:
 def _run(plugin: Plugin, outdir_fd: int | None, tasks_fd: int, answers_fd: int) -> None:
     try:
         function = _load(plugin)
-    except BaseException as error:
+    except BaseException as error:  # of a user's module, which may also raise SystemExit
         _tell(answers_fd, _FAILED, _said(error))
         os._exit(1)
     _tell(answers_fd, _NOTHING, "")

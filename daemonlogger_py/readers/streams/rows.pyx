@@ -9,6 +9,7 @@ cimport cython
 from libc.errno cimport EIO, ENOMEM, errno
 from libc.stdint cimport INT64_MAX, int64_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc, qsort
+from posix.unistd cimport close as close_fd, ftruncate, pread
 
 from daemonlogger_py.flow.flow cimport Range
 from daemonlogger_py.readers.streams.batch cimport Kept, Operation, Row, Run, clipped, grown
@@ -22,11 +23,6 @@ cdef extern from "<fcntl.h>" nogil:
         FALLOC_FL_KEEP_SIZE
         FALLOC_FL_PUNCH_HOLE
     int fallocate(int fd, int mode, int64_t offset, int64_t count)
-
-cdef extern from "<unistd.h>" nogil:
-    ssize_t pread(int fd, void *buffer, size_t count, int64_t offset)
-    int close_fd "close"(int fd)
-    int ftruncate(int fd, int64_t size)
 
 cdef enum:
     LOADED_ROWS = 512  # of a run at a time

@@ -8,6 +8,7 @@ from libc.errno cimport EINVAL, EIO, ENOMEM, ENXIO, errno
 from libc.stdint cimport INT64_MAX, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcmp, memset, strdup
+from posix.unistd cimport SEEK_END, close as close_fd, ftruncate, lseek, pread, pwrite
 
 from daemonlogger_py.flow.flow cimport Range
 from daemonlogger_py.readers.streams.batch cimport (
@@ -35,14 +36,8 @@ cdef extern from "<fcntl.h>" nogil:
     int fallocate(int fd, int mode, int64_t offset, int64_t count)
 
 cdef extern from "<unistd.h>" nogil:
-    ssize_t pread(int fd, void *buffer, size_t count, int64_t offset)
-    ssize_t pwrite(int fd, const void *buffer, size_t count, int64_t offset)
-    int close_fd "close"(int fd)
-    int ftruncate(int fd, int64_t size)
-    int64_t lseek(int fd, int64_t offset, int whence)
     enum:
         SEEK_DATA
-        SEEK_END
         SEEK_HOLE
 
 cdef enum:
