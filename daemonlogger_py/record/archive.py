@@ -2,7 +2,9 @@
 
 On one file system a savefile is renamed onto a name reserved with O_EXCL. Across file systems it
 is copied to ``.NAME.part``, flushed, published by rename, and only then removed where it was. A
-name the archive already has is never overwritten: the next free serial is taken.
+name the archive already has is never overwritten: the next free serial is taken. What a repair has
+kept beside a savefile follows it under the new name; if that fails, it stays, to be pruned and
+archived as a savefile of its own.
 
 Whatever goes wrong, the source is still there, nothing half-done stays behind, and the callback
 says so. Which savefiles go, and what a failure means for the ring, is ``record/prune.py``'s.
@@ -13,13 +15,14 @@ import fcntl
 import os
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain, count
 from stat import S_IMODE, S_ISREG
 
 from daemonlogger_py.errors import StorageError
-from daemonlogger_py.record.ring import Savefile
+from daemonlogger_py.record.ringfile import Savefile, is_kept
 from daemonlogger_py.savefile.names import Naming
 
 # A copy looks for close()'s verdict this often: some 10 ms of a slow disk.
@@ -150,35 +153,50 @@ class Archiver:
             self._finished(outcome)
 
     def _move(self, savefile: Savefile) -> str:
-        status = os.stat(savefile.name, dir_fd=self._dir_fd, follow_symlinks=False)
+        if self._naming.parse(savefile.name) is None and not is_kept(savefile.name):
+            os.unlink(savefile.name, dir_fd=self._dir_fd)  # half of one, which a repair left
+            return savefile.name
+        name = self._moved(savefile.name, self._free_names(savefile))
+        archived = self._naming.parse(name)
+        self._last = (savefile.epoch, archived.serial if archived else savefile.serial)
+        for aside in savefile.asides:
+            with suppress(OSError):
+                if is_kept(aside):
+                    self._moved(aside, _numbered(name + aside.removeprefix(savefile.name)))
+                else:
+                    os.unlink(aside, dir_fd=self._dir_fd)
+        return name
+
+    def _moved(self, source: str, names: Iterator[str]) -> str:
+        """Move one file to the first of `names` that is free, and return that."""
+        status = os.stat(source, dir_fd=self._dir_fd, follow_symlinks=False)
         if not S_ISREG(status.st_mode):
             raise OSError(errno.EINVAL, "no longer a regular file")
         if not self.same_volume:
-            return self._copy(savefile)
-        name = self._reserve(savefile)
+            return self._copy(source, names)
+        name = self._reserve(names)
         try:
-            os.rename(savefile.name, name, src_dir_fd=self._dir_fd, dst_dir_fd=self.target_fd)
+            os.rename(source, name, src_dir_fd=self._dir_fd, dst_dir_fd=self.target_fd)
         except OSError as error:
             self._remove(name)
             if error.errno != errno.EXDEV:
                 raise
-            return self._copy(savefile)  # one file system mounted twice
-        self._note(savefile, name)
+            return self._copy(source, chain([name], names))  # one file system mounted twice
         return name
 
-    def _copy(self, savefile: Savefile) -> str:
+    def _copy(self, source: str, names: Iterator[str]) -> str:
         source_fd = os.open(
-            savefile.name,
+            source,
             os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC,
             dir_fd=self._dir_fd,
         )
         try:
             size_bytes = self._check(source_fd)
-            part = f".{savefile.name}.part"
+            part = f".{source}.part"
             part_fd = self._create_part(part)
             try:
                 self._fill(part_fd, source_fd, size_bytes)
-                return self._publish(part, savefile)
+                return self._publish(part, source, names)
             except OSError:
                 self._remove(part)
                 raise
@@ -208,18 +226,17 @@ class Archiver:
         # Neither copy is read again soon; the packets being recorded need the memory more.
         os.posix_fadvise(part_fd, 0, 0, os.POSIX_FADV_DONTNEED)
 
-    def _publish(self, part: str, savefile: Savefile) -> str:
-        name = self._reserve(savefile)
+    def _publish(self, part: str, source: str, names: Iterator[str]) -> str:
+        name = self._reserve(names)
         try:
             os.rename(part, name, src_dir_fd=self.target_fd, dst_dir_fd=self.target_fd)
             os.fsync(self.target_fd)
             with suppress(FileNotFoundError):  # removed meanwhile: ours is the only copy now
-                os.unlink(savefile.name, dir_fd=self._dir_fd)
+                os.unlink(source, dir_fd=self._dir_fd)
         except OSError:
             # Kept, the copy would be made again under another name at every attempt.
             self._remove(name)
             raise
-        self._note(savefile, name)
         return name
 
     def _create_part(self, part: str) -> int:
@@ -253,25 +270,33 @@ class Archiver:
             os.posix_fadvise(source_fd, offset, sent, os.POSIX_FADV_DONTNEED)
             offset += sent
 
-    def _reserve(self, savefile: Savefile) -> str:
-        """Create the empty file that the savefile is renamed onto, under the first free name."""
-        epoch, serial, name = savefile.epoch, savefile.serial, savefile.name
+    def _reserve(self, names: Iterator[str]) -> str:
+        """Create the empty file that another is renamed onto, under the first free name."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        while True:
-            try:
+        for name in names:
+            with suppress(FileExistsError):
                 os.close(os.open(name, flags, 0o600, dir_fd=self.target_fd))
-            except FileExistsError:
-                # From where the last one of this second was put, so that thousands of a second
-                # archived twice do not each try all names before it.
-                serial = max(serial, self._last[1] if self._last[0] == epoch else 0) + 1
-                name = self._naming.format(epoch, serial)
-            else:
                 return name
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
 
-    def _note(self, savefile: Savefile, name: str) -> None:
-        archived = self._naming.parse(name)
-        self._last = (savefile.epoch, archived.serial if archived else savefile.serial)
+    def _free_names(self, savefile: Savefile) -> Iterator[str]:
+        """What a savefile may be called in the archive, best first."""
+        if self._naming.parse(savefile.name) is None:  # the original of one that is gone
+            yield from _numbered(savefile.name)
+        yield savefile.name
+        # From where the last one of this second was put, so that thousands of a second
+        # archived twice do not each try all names before it.
+        epoch, serial = savefile.epoch, savefile.serial
+        serial = max(serial, self._last[1] if self._last[0] == epoch else 0)
+        for number in count(serial + 1):
+            yield self._naming.format(epoch, number)
 
     def _remove(self, name: str) -> None:
         with suppress(OSError):
             os.unlink(name, dir_fd=self.target_fd)
+
+
+def _numbered(name: str) -> Iterator[str]:
+    yield name
+    for number in count(1):
+        yield f"{name}.{number}"

@@ -1,7 +1,8 @@
-"""The process of the catalog: what it keeps of the recorder it was forked from, and what not.
+"""The processes of the catalog: what they keep of the recorder they are forked from, and what not.
 
-It comes from a recorder that has given its privileges up and is confined, and stays as that is; it
-lets go of everything else that was the recorder's. What it does is `cataloger`'s.
+They come from a recorder that has given its privileges up and is confined, and stay as that is;
+they let go of everything else that was the recorder's. The first one guards the second
+(`catalog_guard`), which does what `cataloger` says.
 """
 
 import os
@@ -12,6 +13,8 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from daemonlogger_py.record.catalog_guard import Guard
+from daemonlogger_py.record.journal import Journal
 from daemonlogger_py.service import linux
 
 if TYPE_CHECKING:
@@ -32,25 +35,32 @@ _NICE = 19
 MOST_FDS = 65_536
 
 
-def main(link: socket.socket, ready: "Opened") -> None:
-    """Be the catalog's process, forked from the recorder's; returns when there is no more to do."""
-    try:
-        _become(link, ready)
-        from daemonlogger_py.record.cataloger import Cataloger
+def main(link: socket.socket, ready: "Opened", recorder_pid: int) -> bool:
+    """Be the catalog's first process, forked from the recorder's.
 
-        cataloger = Cataloger(link, ready)
-        cataloger.open()  # what is pinned may be waited for: not yet at the lowest priority
-        with suppress(OSError):
-            os.nice(_NICE)
-        with suppress(OSError):
-            linux.leave_disk_to_others()
-        cataloger.run()
-    except Exception as error:
-        import json
+    Returns when there is no more to do, and whether all was done.
+    """
+    _become(link, ready)
 
-        text = f"[!] The catalog is not kept any more: {type(error).__name__}: {error}"
-        with suppress(OSError):
-            link.send(json.dumps({"say": ["catalog_ended", text]}).encode())
+    def work(journal: Journal, again: bool) -> None:  # noqa: FBT001
+        _keep_catalog(link, ready, journal, recorder_pid, again=again)
+
+    return Guard(link, work).run()
+
+
+def _keep_catalog(
+    link: socket.socket, ready: "Opened", journal: Journal, recorder_pid: int, *, again: bool
+) -> None:
+    # Not before: what is imported here is no matter of the process that waits.
+    from daemonlogger_py.record.cataloger import Cataloger
+
+    cataloger = Cataloger(link, ready, journal, recorder_pid, again=again)
+    cataloger.open()  # what is pinned may be waited for: not yet at the lowest priority
+    with suppress(OSError):
+        os.nice(_NICE)
+    with suppress(OSError):
+        linux.leave_disk_to_others()
+    cataloger.run()
 
 
 def _become(link: socket.socket, ready: "Opened") -> None:

@@ -41,8 +41,9 @@ class Store:
         self._path = path
         self._ledger = ledger
         self._say = say
-        self._changes: list[Change] = []
+        self._changes: list[tuple[int, Change]] = []
         self._damage: Exception | None = None  # found while it was open
+        self._aside: str | None = None  # of which nothing was taken over yet
         self._again_at = 0.0
 
     def open(self) -> bool:
@@ -56,25 +57,32 @@ class Store:
             self._refuse(error)
         return self.catalog is not None
 
-    def change(self, change: Change) -> None:
-        """Write a change with the next commit."""
+    def change(self, change: Change, number: int = 0) -> None:
+        """Write a change with the next commit; `number` is that of the note that asked for it."""
         if len(self._changes) < MOST_CHANGES:
-            self._changes.append(change)
+            self._changes.append((number, change))
         else:
             self.overrun = True
         if self.changed_at is None:
             self.changed_at = time.monotonic()
 
-    def commit(self) -> bool:
-        """Write what has changed; returns whether nothing is left to be written."""
+    def leave_out(self, written: int) -> None:
+        """Do not write what notes up to that number ask for: it is in the catalog."""
+        self._changes = [one for one in self._changes if not 0 < one[0] <= written]
+
+    def commit(self, and_then: Change | None = None) -> bool:
+        """Write what has changed, and `and_then` with it; returns whether nothing is left."""
         changes = self._changes[:]
 
         def write(catalog: Catalog) -> None:
             with catalog.transaction():
-                for change in changes:
+                for _, change in changes:
                     change(catalog)
+                if and_then is not None:
+                    and_then(catalog)
 
         if not changes:
+            self.changed_at = None
             return True
         if not self.attempt(write):
             return False
@@ -106,24 +114,30 @@ class Store:
 
     def _opened(self) -> Catalog:
         if self._damage is not None:
-            return self._made_anew(self._damage)
+            self._set_aside(self._damage)
         try:
-            return Catalog.open(self._path, write=True)
+            if self._aside is None:
+                return Catalog.open(self._path, write=True)
         except CatalogError as error:
-            if not os.path.lexists(self._path):
-                return Catalog.create(self._path)
-            if not _is_damage(error):
-                raise
-            return self._made_anew(error)
+            if os.path.lexists(self._path):
+                if not error.damaged:
+                    raise
+                self._set_aside(error)
+        return self._made_anew()
 
-    def _made_anew(self, error: Exception) -> Catalog:
+    def _set_aside(self, error: Exception) -> None:
+        self._aside = set_aside(self._path)
         self._damage = None
-        aside = set_aside(self._path)
-        text = f"[!] {error}: kept as {aside}, made anew from the savefiles"
+        text = f"[!] {error}: kept as {self._aside}, made anew from the savefiles"
         self._say("catalog_damaged", text)
+
+    def _made_anew(self) -> Catalog:
+        """A new one, with what is in the one that was put aside, if one was."""
         catalog = Catalog.create(self._path)
-        with suppress(CatalogError), Catalog.open(aside) as before:
-            _save_what_is_nowhere_else(before, catalog)
+        aside, self._aside = self._aside, None
+        if aside is not None and not _taken_over(aside, catalog):
+            text = f"[!] {aside}: its pins cannot all be read: what they kept may be pruned"
+            self._say("pins_lost", text)
         return catalog
 
     def _refuse(self, error: Exception) -> None:
@@ -138,15 +152,26 @@ class Store:
 
 
 def _is_damage(error: Exception) -> bool:
-    return isinstance(error, CatalogError) and ": is damaged" in str(error)
+    return isinstance(error, CatalogError) and error.damaged
 
 
-def _save_what_is_nowhere_else(before: Catalog, catalog: Catalog) -> None:
-    """Copy pins and ledger as far as they can be read; savefiles tell the rest."""
-    with suppress(CatalogError), catalog.transaction():
-        for pin in before.pins():
-            catalog.pin(pin.from_ns, pin.to_ns, pin.reason, pin.created_ns)
-        catalog.set_pin_quota_bytes(before.pin_quota_bytes())
+def _taken_over(aside: str, catalog: Catalog) -> bool:
+    """Copy what is nowhere else from a catalog that was put aside; returns whether all pins are."""
+    try:
+        with Catalog.open(aside) as before:
+            _copy_ledger(before, catalog)
+            with catalog.transaction():
+                for pin in before.pins():
+                    catalog.pin(pin.from_ns, pin.to_ns, pin.reason, pin.created_ns)
+            with suppress(CatalogError):
+                catalog.set_pin_quota_bytes(before.pin_quota_bytes())
+    except CatalogError:
+        return False
+    return True
+
+
+def _copy_ledger(before: Catalog, catalog: Catalog) -> None:
+    """Runs and gaps as far as they can be read; savefiles tell the rest."""
     with suppress(CatalogError), catalog.transaction():
         for run in before.runs():
             catalog.begin_run(run)

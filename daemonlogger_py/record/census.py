@@ -6,16 +6,19 @@ unless its entry has its size and its time of modification, which is also what r
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
 from stat import S_ISREG
 from typing import NamedTuple
 
 from daemonlogger_py.savefile.catalog import Catalog
 from daemonlogger_py.savefile.catalog_rows import ARCHIVED, OPEN, RECOVERED, SEALED, Entry
 from daemonlogger_py.savefile.leases import is_written
+from daemonlogger_py.savefile.listing import sizes_and_times
 from daemonlogger_py.savefile.names import Naming, SavefileName
 from daemonlogger_py.savefile.survey import survey
 
+_AT_ONCE = 1000  # entries whose savefiles are looked at together
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
@@ -59,20 +62,24 @@ class Census(NamedTuple):
     archived: list[str]  # oldest first
 
 
-def take(catalog: Catalog, dir_fd: int, naming: Naming) -> Census:
-    """Compare the directory open as `dir_fd` with its catalog. Raises CatalogError and OSError."""
-    there = {name.name: (name, facts) for name, facts in _savefiles(dir_fd, naming)}
+def take(
+    catalog: Catalog, dir_fd: int, naming: Naming, meanwhile: Callable[[], None] = lambda: None
+) -> Census:
+    """Compare the directory open as `dir_fd` with its catalog. Raises CatalogError and OSError.
+
+    With 100,000 savefiles that takes a second or two: `meanwhile` is called now and then.
+    """
+    there = {name.name: name for name in naming.listed(dir_fd)}
     gone: list[str] = []
     holes: list[Hole] = []
     older = joined = False
     being_written: list[Entry] = []
     archived: list[str] = []
-    for entry in catalog.entries():
+    for entry, now in _with_files(catalog.entries(), there, dir_fd, meanwhile):
         if entry.state == ARCHIVED:
             archived.append(entry.name)
             continue
-        found = there.get(entry.name)
-        if found is None:
+        if now is None:
             gone.append(entry.name)
             hole = Hole.of(entry) if older else None
             if hole is not None and joined:
@@ -84,23 +91,24 @@ def take(catalog: Catalog, dir_fd: int, naming: Naming) -> Census:
         older, joined = True, False
         if entry.state == OPEN:
             being_written.append(entry)
-        elif found[1] == (entry.size_bytes, entry.modified_ns) and entry.sha256 is not None:
+        elif now == (entry.size_bytes, entry.modified_ns) and entry.sha256 is not None:
             del there[entry.name]
-    return Census(sorted(name for name, _ in there.values()), gone, holes, being_written, archived)
+    return Census(list(there.values()), gone, holes, being_written, archived)
 
 
-def _savefiles(dir_fd: int, naming: Naming) -> Iterator[tuple[SavefileName, tuple[int, int]]]:
-    with os.scandir(dir_fd) as found:
-        for item in found:
-            name = naming.parse(item.name)
-            if name is None:
-                continue
-            try:
-                status = item.stat(follow_symlinks=False)
-            except OSError:  # removed since the directory was read
-                continue
-            if S_ISREG(status.st_mode):
-                yield name, (status.st_size, status.st_mtime_ns)
+def _with_files(
+    entries: Iterator[Entry],
+    there: Mapping[str, SavefileName],
+    dir_fd: int,
+    meanwhile: Callable[[], None],
+) -> Iterator[tuple[Entry, tuple[int, int] | None]]:
+    """Each with size (bytes) and time (ns) of its savefile; None: that is gone."""
+    while some := list(islice(entries, _AT_ONCE)):
+        meanwhile()
+        names = [entry.name for entry in some if entry.name in there]
+        found = dict(zip(names, sizes_and_times(dir_fd, names, followed=False), strict=True))
+        for entry in some:
+            yield entry, found.get(entry.name)
 
 
 def is_there(dir_fd: int, name: str) -> bool:

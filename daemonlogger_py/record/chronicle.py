@@ -3,7 +3,8 @@
 Whoever tells something here never waits: a note is one datagram to `cataloger`'s process, which
 alone touches the database, reads savefiles again and hashes them. What that process does not take
 at once is kept, up to a limit; what is over it is counted, and the catalog heals from the
-savefiles. When the process ends, however, that is said once, and recording goes on.
+savefiles. Another process guards it, and starts it anew when it was killed, with nothing lost
+(`catalog_guard`). When that one ends too, it is said once, and recording goes on.
 
     recorder -> cataloger   one JSON object a message: {"note": what, "at_ns": when, ...}
     cataloger -> recorder   {"pins": [[from_ns, to_ns], ...], "first": bool, "more": bool};
@@ -25,6 +26,7 @@ from select import POLLIN, poll
 from typing import TYPE_CHECKING, Any
 
 from daemonlogger_py.record.clocks import ClockWatch
+from daemonlogger_py.record.figures import kept_filter
 from daemonlogger_py.record.messages import Tell
 from daemonlogger_py.record.openfile import Sealed
 from daemonlogger_py.record.pins import Pins
@@ -45,7 +47,8 @@ ENDED = "catalog_ended"
 # volume not many rows are written.
 LOG_BYTES = 512 * 1024
 ROWS_BYTES = 64 * 1024
-_MESSAGE_BYTES = 1 << 16
+# No message is longer, either way.
+MESSAGE_BYTES = 1 << 16
 # What the loop holds back for company is in the savefile this much later (see `recorder`).
 HOLD_NS = NS_PER_SECOND
 
@@ -75,6 +78,7 @@ class Chronicle:
         self._leave = leave
         self._gone = False
         self._failed = False  # what is noted may never be written
+        self._end_said = False  # by the process itself
         self._closing = False
         self._reaped = False
         self._ended: tuple[str, int] | None = None
@@ -202,6 +206,9 @@ class Chronicle:
         with self._lock:
             if self._gone:
                 return
+            if len(data) > MESSAGE_BYTES:
+                self._missed += 1
+                return
             if self._send(data) or not keep:
                 return
             if len(self._waiting) < MOST_WAITING:
@@ -241,7 +248,7 @@ class Chronicle:
         with self._lock:
             while not self._gone:
                 try:
-                    message = self._link.recv(_MESSAGE_BYTES)
+                    message = self._link.recv(MESSAGE_BYTES)
                 except BlockingIOError:
                     break
                 except ConnectionResetError:
@@ -255,9 +262,9 @@ class Chronicle:
                 self._take_in(message, said)
         for event, text in said:
             self._tell(event, text)
-        self._failed |= ended and not self._closing
-        self._failed |= any(event == ENDED for event, _ in said)
-        if ended and not self._closing and not any(event == ENDED for event, _ in said):
+        self._end_said |= any(event == ENDED for event, _ in said)
+        self._failed |= self._end_said or (ended and not self._closing)
+        if ended and not self._closing and not self._end_said:
             self._tell(ENDED, "[!] The catalog is not kept any more: its process ended")
         if self._gone and not self._reaped:
             self._reap(0.0)
@@ -306,10 +313,11 @@ def begun(ready: "Opened", tell: Tell) -> Chronicle | None:
     link, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
     # A signal in between would run the recorder's handlers in the child.
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    recorder_pid = os.getpid()
     try:
         pid = os.fork()
         if pid == 0:
-            _be_the_cataloger(theirs, ready)
+            _be_the_cataloger(theirs, ready, recorder_pid)
     except OSError as error:
         link.close()
         tell("catalog_failed", f"[!] No catalog: no process to be had: {error.strerror}")
@@ -322,14 +330,15 @@ def begun(ready: "Opened", tell: Tell) -> Chronicle | None:
     return Chronicle(link, pid, tell, pins_known=not _has_catalog(ready), leave=leave)
 
 
-def _be_the_cataloger(link: socket.socket, ready: "Opened") -> None:
+def _be_the_cataloger(link: socket.socket, ready: "Opened", recorder_pid: int) -> None:
     """In the child: never return to what the recorder was about to do."""
+    done = False
     try:
         from daemonlogger_py.record.catalog_process import main
 
-        main(link, ready)
+        done = main(link, ready, recorder_pid)
     finally:
-        os._exit(0)
+        os._exit(0 if done else 1)
 
 
 def _leave_end(ready: "Opened", stopped_ns: int, why: str) -> None:
@@ -381,7 +390,7 @@ _OF_EVENTS: dict[str, Callable[[dict[str, Any]], _Noted]] = {
     "prune": _of_path("pruned"),
     "recovered": _of_path("recovered"),
     "dropped": lambda facts: ("dropped", {"packets": facts["new"]}),
-    "refiltered": lambda facts: ("refiltered", {"filter": facts["filter"]}),
+    "refiltered": lambda facts: ("refiltered", {"filter": kept_filter(str(facts["filter"]))}),
     "stalled": _begins("disk_stalled"),
     "resumed": _ends("disk_stalled"),
     "volume_full": _begins("disk_full"),

@@ -12,6 +12,8 @@ from daemonlogger_py.record.retention import Limits, Volume, names_of, room
 NS_PER_SECOND = 1_000_000_000
 # Rates are over this many of the recorder's reports, a second apart.
 REPORTS = 5
+# More of a filter neither fits into a message nor helps who reads it.
+FILTER_CHARACTERS = 8192
 
 
 class Figures(NamedTuple):
@@ -34,6 +36,11 @@ class Figures(NamedTuple):
     pinned_bytes: int
 
 
+def kept_filter(text: str) -> str:
+    """As much of a filter as the catalog and an account of the recorder have of it."""
+    return text if len(text) <= FILTER_CHARACTERS else text[: FILTER_CHARACTERS - 3] + "..."
+
+
 class Rates:
     """Packets and bytes per second, over the last reports."""
 
@@ -46,9 +53,14 @@ class Rates:
             self._reports.clear()  # the clock was set back
         self._reports.append((at_ns, packets, size_bytes))
 
+    @property
+    def known(self) -> bool:
+        """Whether there are reports enough to tell."""
+        return len(self._reports) >= 2
+
     def per_second(self) -> tuple[float, float]:
         """Packets and bytes; 0 until there are two reports."""
-        if len(self._reports) < 2:
+        if not self.known:
             return 0.0, 0.0
         (from_ns, packets, size_bytes), (to_ns, *now) = self._reports[0], self._reports[-1]
         seconds = (to_ns - from_ns) / NS_PER_SECOND

@@ -33,7 +33,7 @@ class Ledger:
     def __init__(self) -> None:
         self.run: int | None = None
         self._lasting: dict[str, int] = {}  # kind -> number of the gap that lasts
-        self._drops: Gap | None = None  # not written yet
+        self._drops: Gap | None = None  # that were counted last; with its number
 
     @property
     def state(self) -> tuple[int | None, dict[str, int], Gap | None]:
@@ -43,11 +43,6 @@ class Ledger:
     @state.setter
     def state(self, state: tuple[int | None, dict[str, int], Gap | None]) -> None:
         self.run, self._lasting, self._drops = state
-
-    def drops_are_over(self, now_ns: int) -> bool:
-        """Whether there are drops that are not written, and that no others will join."""
-        drops = self._drops
-        return drops is not None and drops.to_ns is not None and now_ns - drops.to_ns > TOGETHER_NS
 
     def begin(
         self,
@@ -81,6 +76,22 @@ class Ledger:
             if gap.to_ns is None and gap.run not in going_on:
                 catalog.close_gap(gap.number, max(gap.from_ns, run.started_ns))
         self.run = catalog.begin_run(run)
+        self._lasting.clear()  # by numbers in another catalog, if it was made anew meanwhile
+        self._drops = None
+
+    def resume(self, catalog: Catalog, run: Run) -> None:
+        """Go on with a run that another process has begun."""
+        self.run = run.number
+        self._lasting = {
+            gap.kind: gap.number
+            for gap in catalog.gaps(run.started_ns)
+            if gap.run == run.number and gap.to_ns is None
+        }
+
+    def noted(self, catalog: Catalog, number: int) -> None:
+        """Write that the notes of this run are written up to that number."""
+        if self.run is not None:
+            catalog.set_notes_of(self.run, number)
 
     def _ended_alone(self, catalog: Catalog, run: Run, end: End, now_ns: int) -> None:
         """End a run that ended well after the process had died that could have written it."""
@@ -155,10 +166,10 @@ class Ledger:
         if drops is not None and drops.packets is not None and drops.to_ns is not None:
             close = at_ns - drops.to_ns <= TOGETHER_NS and at_ns - drops.from_ns <= LONGEST_NS
             if close and drops.savefile == savefile:
-                self._drops = drops._replace(to_ns=at_ns, packets=drops.packets + packets)
+                self._drops = drops = drops._replace(to_ns=at_ns, packets=drops.packets + packets)
+                catalog.close_gap(drops.number, at_ns, drops.packets)
                 return
-        self.write_drops(catalog)
-        self._drops = Gap(
+        drops = Gap(
             kind="dropped",
             from_ns=at_ns - LOOK_NS,
             to_ns=at_ns,
@@ -166,16 +177,10 @@ class Ledger:
             savefile=savefile,
             run=self.run,
         )
-
-    def write_drops(self, catalog: Catalog) -> None:
-        """Write the drops counted so far."""
-        if self._drops is not None:
-            catalog.add_gap(self._drops)
-            self._drops = None
+        self._drops = drops._replace(number=catalog.add_gap(drops))
 
     def end(self, catalog: Catalog, why: str, at_ns: int, *, killed: bool) -> None:
         """End the run; what follows was not recorded. `killed`: it could not say so itself."""
-        self.write_drops(catalog)
         for kind in [*self._lasting]:
             self.ends(catalog, kind, at_ns)
         number, self.run = self.run, None

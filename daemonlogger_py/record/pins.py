@@ -7,8 +7,8 @@ on); what a pinned savefile is kept from is `ring`'s.
 from bisect import bisect_right
 from collections.abc import Iterable
 
-from daemonlogger_py.record.ring import Savefile
-from daemonlogger_py.savefile.pinned import earliest_ns, holds
+from daemonlogger_py.record.ringfile import Savefile
+from daemonlogger_py.savefile.pinned import earliest_ns, holds, merged
 
 
 class Pins:
@@ -36,16 +36,3 @@ class Pins:
         """
         at = bisect_right(self._ends, earliest_ns(savefile.epoch, savefile.modified_ns))
         return at < len(self.spans) and holds(*self.spans[at], savefile.epoch, savefile.modified_ns)
-
-
-def merged(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Return separate spans in order that cover the same time; empty ones cover none."""
-    found: list[tuple[int, int]] = []
-    for from_ns, to_ns in sorted(spans):
-        if to_ns <= from_ns:
-            continue
-        if found and from_ns <= found[-1][1]:
-            found[-1] = found[-1][0], max(found[-1][1], to_ns)
-        else:
-            found.append((from_ns, to_ns))
-    return found

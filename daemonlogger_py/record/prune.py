@@ -18,6 +18,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from stat import S_ISREG
 
@@ -32,7 +33,8 @@ from daemonlogger_py.record.retention import (
     plan,
     plan_space,
 )
-from daemonlogger_py.record.ring import Ring, Savefile
+from daemonlogger_py.record.ring import Ring
+from daemonlogger_py.record.ringfile import Savefile
 from daemonlogger_py.savefile.leases import has_writer, is_held
 
 # So long a savefile that was being read is taken to be read still.
@@ -264,6 +266,7 @@ class Pruner:
 
     def _delete(self, prune: Prune) -> bool:
         try:
+            self._delete_asides(prune)
             os.unlink(prune.savefile.name, dir_fd=self._dir_fd)
         except FileNotFoundError:
             self._ring.remove(prune.savefile)
@@ -274,6 +277,15 @@ class Pruner:
         self._ring.remove(prune.savefile)
         self._say("prune", "deleting", prune)
         return True
+
+    def _delete_asides(self, prune: Prune) -> None:
+        """Delete what repairs left beside a savefile, whose turn it is by then."""
+        for name in prune.savefile.asides:
+            with suppress(FileNotFoundError):
+                os.unlink(name, dir_fd=self._dir_fd)
+                path = os.path.join(self._log_dir, name)
+                text = f"[!] Ringbuffer: deleting {path}"
+                self._tell("prune_aside", text, path=path, reason=prune.reason)
 
     def _refused(self, savefile: Savefile, error: OSError) -> None:
         if self._ring.refuse(savefile):

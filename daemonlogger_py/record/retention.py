@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from daemonlogger_py.config.recorder import RecorderConfig
-from daemonlogger_py.record.ring import Savefile
+from daemonlogger_py.record.ringfile import Savefile
 
 NS_PER_SECOND = 1_000_000_000
 VOLUME_FULL = "volume full"

@@ -14,21 +14,23 @@ A savefile the ring knows of is in one of four places:
 A sealed savefile may be pinned, or postponed because somebody reads it: it counts then, and is not
 offered. So that a ring whose older half is pinned plans as fast as any other, those are in no heap.
 
+What repairs keep beside a savefile (`ringfile`) is part of it, in bytes and when it goes. Where the
+savefile itself is gone, it is one in its place, of the same age.
+
 One thread uses a ring; it has no lock.
 """
 
 import heapq
 import os
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from operator import attrgetter
 from stat import S_ISREG
 from typing import TypeVar
 
+from daemonlogger_py.record.ringfile import Savefile, look, of_status, owner_of
 from daemonlogger_py.savefile.names import Naming, SavefileName
 
-# st_blocks counts these, whatever the file system's own block size (stat(2)).
-STAT_BLOCK_BYTES = 512
 # No run gets here by itself. A stray `PREFIX.1.999999999999` must not drive our own serials on
 # until the name no longer fits the directory.
 LARGEST_SERIAL = 999_999_999
@@ -37,19 +39,6 @@ _SLACK = 64
 
 _Entry = TypeVar("_Entry", "Savefile", "tuple[int, Savefile]")
 _name_order = attrgetter("epoch", "serial", "name")
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Savefile:
-    """A sealed savefile; compares by (epoch, serial, name), which is its age and its identity."""
-
-    epoch: int
-    serial: int
-    name: str
-    size_bytes: int = field(compare=False)
-    allocated_bytes: int = field(compare=False)
-    """What its volume gets back when it is deleted: 0 while the file has another hard link."""
-    modified_ns: int = field(compare=False)
 
 
 class Ring:
@@ -68,6 +57,7 @@ class Ring:
         self._sealed: dict[str, Savefile] = {}
         self._withheld: set[str] = set()
         self._refused: set[str] = set()
+        self._with_asides: set[str] = set()  # of those sealed
         self._pinned_by: Callable[[Savefile], bool] | None = None
         self._pinned: set[str] = set()  # of those sealed
         self._pinned_bytes = 0
@@ -138,19 +128,23 @@ class Ring:
         sealed: dict[str, Savefile] = {}
         present: set[str] = set()
         next_serial: dict[int, int] = {}
+        beside: dict[SavefileName, list[str]] = {}
         with os.scandir(self._dir_fd) as entries:
             for entry in entries:
                 name = self._naming.parse(entry.name)
+                if entry.name in self._refused:
+                    present.add(entry.name)
                 if name is None:
+                    if (owner := owner_of(entry.name, self._naming)) is not None:
+                        beside.setdefault(owner, []).append(entry.name)
                     continue
                 self._note_serial(name, next_serial)
-                if name.name in self._refused:
-                    present.add(name.name)
                 if name.name in self._open or name.name in self._withheld:
                     continue
                 savefile = self._eligible(name, entry)
                 if savefile is not None:
                     sealed[name.name] = savefile
+        self._take_in_asides(sealed, beside)
         self._refused &= present
         self._next_serial = next_serial
         self._sealed = sealed
@@ -186,7 +180,7 @@ class Ring:
                 return None
         if not S_ISREG(status.st_mode):
             return None
-        savefile = _savefile(name, status)
+        savefile = of_status(name, status)
         self._add(savefile)
         return savefile
 
@@ -294,9 +288,40 @@ class Ring:
                 return None
             if known is not None:
                 return known
-            return _savefile(name, entry.stat(follow_symlinks=False))
+            return of_status(name, entry.stat(follow_symlinks=False))
         except FileNotFoundError:  # removed since the directory was read
             return None
+
+    def _take_in_asides(
+        self, sealed: dict[str, Savefile], beside: dict[SavefileName, list[str]]
+    ) -> None:
+        """Make what lies beside savefiles part of those `sealed`, or one in their place."""
+        owned = {owner.name: tuple(sorted(names)) for owner, names in beside.items()}
+        for name in (self._with_asides | owned.keys()) & sealed.keys():
+            # A repair puts another file into its place: what was known of its size is over.
+            if owned.get(name, ()) != sealed[name].asides:
+                known = sealed.pop(name)
+                whose = SavefileName(known.epoch, known.serial, name)
+                if (savefile := look(self._dir_fd, whose, owned.get(name, ()))) is not None:
+                    sealed[name] = savefile
+        self._with_asides = owned.keys() & sealed.keys()
+        for owner, names in beside.items():
+            if owner.name not in sealed and self._is_gone(owner.name):
+                for name in names:
+                    whose = SavefileName(owner.epoch, owner.serial, name)
+                    savefile = None if name in self._withheld else look(self._dir_fd, whose)
+                    if savefile is not None:
+                        sealed[name] = savefile
+
+    def _is_gone(self, name: str) -> bool:
+        """Whether a savefile, which might have been pruned here, is not in the directory."""
+        if self._this_run_only or name in self._open or name in self._withheld:
+            return False
+        try:
+            os.stat(name, dir_fd=self._dir_fd, follow_symlinks=False)
+        except FileNotFoundError:
+            return True
+        return False
 
     def _note_serial(self, name: SavefileName, next_serial: dict[int, int]) -> None:
         # Serial 0 of a savefile we know is found by its name: no entry, as most seconds have one.
@@ -389,14 +414,3 @@ def _in_order(heap: list[_Entry]) -> Iterable[_Entry]:
         yield entry
         for child in range(2 * place + 1, min(2 * place + 3, len(heap))):
             heapq.heappush(candidates, (heap[child], child))
-
-
-def _savefile(name: SavefileName, status: os.stat_result) -> Savefile:
-    return Savefile(
-        epoch=name.epoch,
-        serial=name.serial,
-        name=name.name,
-        size_bytes=status.st_size,
-        allocated_bytes=status.st_blocks * STAT_BLOCK_BYTES if status.st_nlink == 1 else 0,
-        modified_ns=status.st_mtime_ns,
-    )

@@ -32,6 +32,7 @@ CATALOG_MODULES = (
     "daemonlogger_py.record.catalog_process",
     "daemonlogger_py.record.cataloger",
     "daemonlogger_py.record.chronicle",
+    "daemonlogger_py.savefile.catalog_pages",
 )
 LATE_MODULES = (
     "ctypes",

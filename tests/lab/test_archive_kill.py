@@ -297,9 +297,12 @@ def test_a_repair(logs: Path, moments: random.Random, full: bool) -> None:
     assert killed
 
 
-def children(pid: int) -> list[int]:
-    """Return the processes that a process has started."""
-    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+def descendants(pid: int) -> list[int]:
+    """Return the processes that a process has started, and these, each before its own."""
+    found = []
+    for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+        found += [int(one), *descendants(int(one))]
+    return found
 
 
 def recorded_and_killed(
@@ -315,11 +318,15 @@ def recorded_and_killed(
     with replaying(link, load, pps=RATE):
         recorder.grows(lambda: sum(path.stat().st_size for path in mine()), 1 << 20)
         time.sleep(moment)
-        if whom != "recorder":
-            for pid in children(recorder.pid):
-                os.kill(pid, signal.SIGKILL)
+        # The first one guards the second, and would start another.
+        dying = descendants(recorder.pid)[{"recorder": 2, "cataloger": 1}.get(whom, 0) :]
+        for pid in dying:
+            os.kill(pid, signal.SIGKILL)
         if whom == "catalog":
             recorder.says("catalog is not kept any more")
+        if whom == "cataloger":
+            recorder.says("is started anew")
+        if whom in ("catalog", "cataloger"):
             recorder.stop()
         recorder.kill()
     return mine()
@@ -328,8 +335,8 @@ def recorded_and_killed(
 def test_a_recorder_and_its_catalog(
     link: Link, record: Record, logs: Path, million: Load, moments: random.Random, full: bool
 ) -> None:
-    for crashes in range(1, 1 + kills(full, 3, 40)):
-        whom = ("recorder", "both", "catalog")[crashes % 3]
+    for crashes in range(1, 1 + kills(full, 4, 40)):
+        whom = ("recorder", "both", "catalog", "cataloger")[crashes % 4]
         mine = recorded_and_killed(link, record, logs, million, moments.uniform(0, 0.7), whom)
         record(*RING).stop()
         # The killed run's packets are there without a hole, from its first one on.
@@ -340,7 +347,7 @@ def test_a_recorder_and_its_catalog(
         assert_listed(logs)
         # What nobody could say is said by the next run; nothing that is there is called missing. A
         # recorder that only lost its catalog's process ended all the same, and says so.
-        ended = "stopped" if whom == "catalog" else "crashed"
+        ended = "stopped" if whom.startswith("catalog") else "crashed"
         gaps = [row for row in listed(logs, "gap") if row["kind"] in ("stopped", "crashed")]
         assert gaps[-2]["kind"] == ended
-        assert gaps[-2]["from_ns"] >= max(found.last_ns for found in walks)
+        assert gaps[-2]["from_ns"] >= max(found.last_ns for found in walks), whom

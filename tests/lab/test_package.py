@@ -10,6 +10,7 @@ import re
 import shutil
 import stat
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -35,6 +36,7 @@ UNIT = "/lib/systemd/system/daemonlogger@.service"
 SETTINGS = "/etc/default/daemonlogger"
 WANTED = "/etc/systemd/system/multi-user.target.wants"
 RECORDINGS = "/var/lib/daemonlogger"
+INDEX_SECONDS = 30
 
 
 class Built(NamedTuple):
@@ -59,7 +61,7 @@ def built(memory: Path) -> Iterator[Built]:
         # Not optimised: how fast the package runs is nothing that is looked at here.
         Building(
             *(ROOT / "packaging/deb/build", place / "dist"),
-            environment={"TMPDIR": str(workshop), "CFLAGS": "-O0"},
+            environment={"TMPDIR": str(workshop), "CFLAGS": "-O0", "REUSE_C": "1"},
         ),
     ]
     try:
@@ -213,7 +215,7 @@ def keeps_what_an_administrator_changed(root: RootFs, package: Path) -> None:
 def test_runs_under_systemd(
     built: Built, root: RootFs, link: Link, thousands: Load, volume: MakeVolume
 ) -> None:
-    """The unit in all its confinement; its watchdog bites when the disk does not answer."""
+    """The units in all their confinement; a watchdog bites when the disk does not answer."""
     root.run("apt-get", "install", "--yes", "--no-install-recommends", "systemd")
     root.run(
         "apt-get", "satisfy", "--yes", "--no-install-recommends", field(built.package, "Depends")
@@ -236,17 +238,52 @@ def test_runs_under_systemd(
                 sent += replay(link, thousands)
                 machine.waits_for(service, Result="watchdog", ActiveState="deactivating")
             machine.waits_for(service, ActiveState="active", NRestarts="1")
+            indexes(machine, link.receiver.interface, disk.path)
             machine.run("systemctl", "stop", service)
             said = machine.journal(service)
             machine.waits_for(service, ActiveState="inactive", Result="success")
 
-            machine.run("systemctl", "enable", "--now", service)
+            services = service, f"daemonlogger-index@{link.receiver.interface}.service"
+            machine.run("systemctl", "enable", "--now", *services)
             machine.run("apt-get", "purge", "--yes", "daemonlogger-py")
-            machine.waits_for(service, ActiveState="inactive", LoadState="not-found")
+            for service in services:
+                machine.waits_for(service, ActiveState="inactive", LoadState="not-found")
+                assert not root.inside(f"{WANTED}/{service}").is_symlink()
             assert root.ids("daemonlogger") is None
-            assert not root.inside(f"{WANTED}/{service}").is_symlink()
     except UnbootableError as error:
         pytest.skip(str(error))
     numbers = numbers_of(walk_all(savefiles(disk.path)))
     assert_run(numbers, 0, sent - 1, period=thousands.count)
     assert "Hangup, rolling over!" in said
+
+
+def indexes(machine: Machine, interface: str, ring: Path) -> None:
+    """Have the unit beside the recorder's index what is sealed, and nothing else written."""
+    service = f"daemonlogger-index@{interface}.service"
+    before = {path.name for path in ring.iterdir()}
+    # Small ones need none.
+    sealed = [path for path in savefiles(ring)[:-1] if path.stat().st_size > 1 << 20]
+    assert sealed
+    machine.run("systemctl", "start", service)
+    wanted = {f"{path.name}.npz" for path in sealed}
+    index = ring / "daemonlogger.pcap.index"
+    end = time.monotonic() + INDEX_SECONDS
+    while not (index.is_dir() and wanted <= {path.name for path in index.iterdir()}):
+        assert time.monotonic() < end, machine.journal(service)
+        time.sleep(0.1)
+    machine.waits_for(service, ActiveState="active", NRestarts="0")
+    owner = described(ring)[1:]
+    assert described(index) == ("drwxr-x---", *owner)
+    assert {described(index / name) for name in wanted} == {("-rw-r-----", *owner)}
+    assert {path.name for path in ring.iterdir()} == before | {index.name}
+
+    directory = f"{RECORDINGS}/{interface}"
+    said = machine.run(
+        *("dlctl", "extract", "--ring", directory, "-w", "/dev/null", "--stats", "port 1"),
+        check=False,
+    )
+    indexed = re.search(r"(\d+) savefiles? indexed", said.stderr)
+    assert indexed, said
+    assert int(indexed[1]) >= len(sealed)
+    machine.run("systemctl", "stop", service)
+    machine.waits_for(service, ActiveState="inactive", Result="success")

@@ -324,17 +324,30 @@ def test_hook_runs_for_every_savefile_the_last_one_too(
     assert facts["DAEMONLOGGER_WHY"] == "exit"
 
 
+@pytest.fixture
+def impatient(tmp_path: Path) -> Path:
+    """What makes a recorder wait for hooks at its end for 3 seconds instead of 30."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "from daemonlogger_py.service.hooks import HookRunner\n"
+        "HookRunner.close.__defaults__ = (3.0,)\n"
+    )
+    return tmp_path
+
+
 @pytest.mark.parametrize(
     "body", ["exit 3", "kill -9 $$", "trap '' TERM; sleep 1000 & wait; sleep 1000"]
 )
 def test_hooks_that_fail_or_hang_stop_nothing(
-    link: Link, record: Record, logs: Path, thousands: Load, body: str
+    link: Link, record: Record, logs: Path, thousands: Load, impatient: Path, body: str
 ) -> None:
     marker = f"dlab{os.getpid()}hook"
     hook = logs / "hook"
     hook.write_text(f"#!/bin/sh\n: {marker}\n{body}\n")
     hook.chmod(0o755)
-    recorder = record("-s", "1m", "-n", "t", "--on-roll", f"{hook} {marker}")
+    recorder = record(
+        *("-s", "1m", "-n", "t", "--on-roll", f"{hook} {marker}"),
+        environment={"PYTHONPATH": str(impatient)},
+    )
     sent = replay(link, thousands, count=SENT, pps=50_000)
     link.settle(sent)
     time.sleep(0.2)

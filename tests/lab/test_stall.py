@@ -45,7 +45,7 @@ def test_two_seconds_lose_nothing(
 def test_a_long_stall_is_survived_and_counted_exactly(
     link: Link, record: Record, volume: MakeVolume, million: Load, full: bool
 ) -> None:
-    seconds = 60 if full else 12
+    seconds = 60 if full else 7
     loops = (seconds + 5) // 5  # five seconds each: some before the stall and some after it
     disk = volume(900 << 20)
     recorder = record("--buffer-memory", "8m", directory=disk.path)

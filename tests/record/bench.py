@@ -16,9 +16,10 @@ from daemonlogger_py.config.recorder import RecorderConfig
 from daemonlogger_py.record import recorder
 from daemonlogger_py.record.buffers import BufferPool
 from daemonlogger_py.record.keeper import Keeper
-from daemonlogger_py.record.recorder import Recorder, Totals
+from daemonlogger_py.record.recorder import Recorder
 from daemonlogger_py.record.retention import Limits
 from daemonlogger_py.record.signals import Signals
+from daemonlogger_py.record.totals import Totals
 from daemonlogger_py.record.writer import Writer
 from daemonlogger_py.savefile.names import Naming
 

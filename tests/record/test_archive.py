@@ -8,13 +8,14 @@ import stat
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from daemonlogger_py.errors import StorageError
 from daemonlogger_py.record.archive import Archiver, Outcome
-from daemonlogger_py.record.ring import Savefile
+from daemonlogger_py.record.ringfile import Savefile
 from daemonlogger_py.savefile.names import Naming
 
 WAIT_S = 20.0
@@ -440,3 +441,38 @@ def test_no_archive_directory(tmp_path: Path, target: str) -> None:
     with pytest.raises(StorageError, match=f"archive directory .*{target}"):
         Archiver(fd, str(tmp_path / target), Naming("t"), lambda outcome: None)
     os.close(fd)
+
+
+@pytest.mark.parametrize("same_volume", [True, False])
+def test_what_a_repair_kept_follows_its_savefile(bench: Bench, *, same_volume: bool) -> None:
+    bench.archiver.same_volume = same_volume
+    (bench.archive / "t.5").write_bytes(b"another")
+    (bench.archive / "t.5.001.damaged").write_bytes(b"another")
+    savefile = bench.savefile("t.5", b"repaired")
+    beside = {"t.5.damaged": b"original", "t.5.damaged.1": b"before", ".t.5.repairing": b"half"}
+    for name, content in beside.items():
+        (bench.logs / name).write_bytes(content)
+    (outcome,) = bench.move(replace(savefile, asides=(*beside, "t.5.damaged.7")))
+
+    assert (outcome.archived_as, outcome.error) == ("t.5.001", None)
+    assert bench.left() == []
+    assert {name: (bench.archive / name).read_bytes() for name in bench.archived()} == {
+        "t.5": b"another",
+        "t.5.001": b"repaired",
+        "t.5.001.damaged": b"another",
+        "t.5.001.damaged.1": b"original",
+        "t.5.001.damaged.1.1": b"before",
+    }
+
+
+def test_originals_of_savefiles_that_are_gone(bench: Bench) -> None:
+    (bench.archive / "t.5.damaged").write_bytes(b"another")
+    for name in ("t.5.damaged", ".t.6.repairing"):
+        (bench.logs / name).write_bytes(b"packets")
+    outcomes = bench.move(
+        Savefile(5, 0, "t.5.damaged", 7, 7, 0), Savefile(6, 0, ".t.6.repairing", 7, 7, 0)
+    )
+
+    assert [outcome.error for outcome in outcomes] == [None, None]
+    assert bench.left() == []
+    assert bench.archived() == ["t.5.damaged", "t.5.damaged.1"]

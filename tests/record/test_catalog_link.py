@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from daemonlogger_py.record.catalog_link import SPANS_AT_ONCE, Link
+from daemonlogger_py.record.journal import Journal
 
 
 @pytest.fixture
@@ -16,7 +17,7 @@ def ends() -> Iterator[tuple[Link, socket.socket]]:
     with ours, recorder:
         ours.settimeout(0)
         recorder.settimeout(0)
-        yield Link(ours), recorder
+        yield Link(ours, Journal(4096)), recorder
 
 
 def said(recorder: socket.socket) -> list[dict[str, Any]]:
@@ -28,13 +29,21 @@ def said(recorder: socket.socket) -> list[dict[str, Any]]:
             return found
 
 
+def note(recorder: socket.socket, what: str, *, at_ns: int = 0, **facts: object) -> None:
+    recorder.send(json.dumps({"note": what, "at_ns": at_ns, **facts}).encode())
+
+
 def test_notes_come_in_order(ends: tuple[Link, socket.socket]) -> None:
     link, recorder = ends
     assert link.notes() == []
     for number in range(3):
-        recorder.send(json.dumps({"note": "opened", "number": number}).encode())
+        note(recorder, "opened", at_ns=number)
 
-    assert [note["number"] for note in link.notes()] == [0, 1, 2]
+    assert [(note.number, note.what, note.at_ns) for note in link.notes()] == [
+        (1, "opened", 0),
+        (2, "opened", 1),
+        (3, "opened", 2),
+    ]
     assert link.hung_up_ns is None
 
 
@@ -42,10 +51,10 @@ def test_the_recorder_s_end_is_noticed_behind_its_last_note(
     ends: tuple[Link, socket.socket],
 ) -> None:
     link, recorder = ends
-    recorder.send(b'{"note": "end"}')
+    note(recorder, "end", why="SIGTERM")
     recorder.close()
 
-    assert link.notes() == [{"note": "end"}]
+    assert [(note.what, note.facts["why"]) for note in link.notes()] == [("end", "SIGTERM")]
     assert link.hung_up_ns is not None
     link.say("event", "is for nobody")
     assert link.notes() == []
@@ -85,3 +94,40 @@ def test_pins_that_are_not_taken_are_told_again(ends: tuple[Link, socket.socket]
     said(recorder)
     assert link.tell_pins([(1, 2)])
     assert said(recorder)[-1]["pins"] == [[1, 2]]
+
+
+def test_what_was_taken_in_and_not_written_is_there_for_the_next(
+    ends: tuple[Link, socket.socket],
+) -> None:
+    link, recorder = ends
+    note(recorder, "opened", name="a")
+    note(recorder, "figures", figures={})
+    note(recorder, "dropped", packets=5)
+    taken = link.notes()
+    assert [(one.what, one.number) for one in taken] == [
+        ("opened", 1),
+        ("figures", 0),
+        ("dropped", 2),
+    ]
+    note(recorder, "gap", kind="unknown")
+
+    again = Link(link._link, link._journal)
+    assert [(one.what, one.number) for one in again.notes()] == [
+        ("opened", 1),
+        ("dropped", 2),
+        ("gap", 3),
+    ]
+    assert again.notes() == []
+
+
+def test_killed_between_journal_and_link(ends: tuple[Link, socket.socket]) -> None:
+    """It is in both then, and comes once; one that says the same comes nevertheless."""
+    link, recorder = ends
+    for _ in range(2):
+        note(recorder, "dropped", packets=5)
+    link._journal.add(link._link.recv(1 << 16, socket.MSG_PEEK))
+
+    again = Link(link._link, link._journal)
+    assert [(one.what, one.number) for one in again.notes()] == [("dropped", 1), ("dropped", 2)]
+    note(recorder, "dropped", packets=5)
+    assert [one.number for one in again.notes()] == [3]

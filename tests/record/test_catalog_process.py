@@ -36,18 +36,30 @@ PREPARED = """
     recorders_own = socket.socket()
     lock = open(os.path.join(path, "lock"), "w")
     found = chronicle.begun(ready, tell)
-    pid = found._pid
+    guard = found._pid
 
-    def of_process(file):
-        with open(f"/proc/{pid}/{file}") as reading:
-            return reading.read()
+    def cataloger():
+        try:
+            with open(f"/proc/{guard}/task/{guard}/children") as reading:
+                return int(reading.read() or 0)
+        except OSError:
+            return 0
 
     def wait(holds):
         end = time.monotonic() + 20
         while not holds() and time.monotonic() < end:
             time.sleep(0.01)
 
+    def of_catalog(question):
+        from daemonlogger_py.savefile.catalog import Catalog
+        try:
+            with Catalog.open(os.path.join(path, "t.catalog")) as catalog:
+                return question(catalog)
+        except DaemonloggerError:
+            return None
+
     wait(lambda: os.path.exists(os.path.join(path, "t.socket")))
+    pid = cataloger()
 """
 
 
@@ -62,24 +74,31 @@ def test_it_keeps_nothing_of_the_recorder_s(folder: Path) -> None:
     facts = run(
         PREPARED
         + """
-    links = [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")]
+    def links(pid):
+        links = [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")]
+        return [os.path.basename(link) for link in links]
+    wait(lambda: os.getpriority(os.PRIO_PROCESS, pid) == 19)
     report(
-        links=[os.path.basename(link) for link in links],
-        own=[f"socket:[{os.fstat(recorders_own.fileno()).st_ino}]"],
-        nice=os.getpriority(os.PRIO_PROCESS, pid),
-        cwd=os.readlink(f"/proc/{pid}/cwd"),
+        links=[links(guard), links(pid)],
+        own=f"socket:[{os.fstat(recorders_own.fileno()).st_ino}]",
+        nice=[os.getpriority(os.PRIO_PROCESS, one) for one in (guard, pid)],
+        cwd=[os.readlink(f"/proc/{one}/cwd") for one in (guard, pid)],
+        threads=len(os.listdir(f"/proc/{guard}/task")),
     )
     found.close(None, 0)
     """,
         folder,
     )
 
-    assert facts["nice"] == 19
-    assert facts["cwd"] == str(folder)
-    assert "lock" not in facts["links"]
-    assert facts["own"][0] not in facts["links"]
-    assert facts["links"].count("null") == 3  # none of the streams it was started with
-    assert len([link for link in facts["links"] if link.startswith("socket:")]) == 2
+    # The one that guards the other is there at once when that is killed.
+    assert facts["nice"] == [0, 19]
+    assert facts["cwd"] == [str(folder)] * 2
+    assert facts["threads"] == 1
+    for links, sockets in zip(facts["links"], (1, 2), strict=True):
+        assert "lock" not in links
+        assert facts["own"] not in links
+        assert links.count("null") == 3  # none of the streams it was started with
+        assert len([link for link in links if link.startswith("socket:")]) == sockets
 
 
 def test_signals_meant_for_the_recorder_do_not_end_it(folder: Path) -> None:
@@ -87,6 +106,7 @@ def test_signals_meant_for_the_recorder_do_not_end_it(folder: Path) -> None:
         PREPARED
         + """
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR1):
+        os.kill(guard, number)
         os.kill(pid, number)
     time.sleep(0.1)
     found.look({"received": 1, "written_bytes": 1}, all_written=True)
@@ -94,7 +114,7 @@ def test_signals_meant_for_the_recorder_do_not_end_it(folder: Path) -> None:
     found.close(None, 0)
     def is_there():
         found._reap(0)
-        return os.path.exists(f"/proc/{pid}")
+        return any(os.path.exists(f"/proc/{one}") for one in (guard, pid))
     wait(lambda: not is_there())
     report(told=told, is_there=is_there())
     """,
@@ -112,7 +132,7 @@ def test_it_ends_by_itself_when_the_recorder_is_killed(folder: Path) -> None:
         PREPARED
         + """
     found._link.close()  # as the kernel does for a process that is killed
-    wait(lambda: os.waitpid(pid, os.WNOHANG) != (0, 0))
+    wait(lambda: os.waitpid(guard, os.WNOHANG) != (0, 0))
     report(left=sorted(os.listdir(path)))
     """,
         folder,
@@ -123,18 +143,100 @@ def test_it_ends_by_itself_when_the_recorder_is_killed(folder: Path) -> None:
         assert [gap.kind for gap in catalog.gaps()] == ["crashed"]
 
 
-def test_a_recorder_that_ends_after_it_was_killed_has_not_crashed(folder: Path) -> None:
+def test_a_killed_one_comes_back_and_nothing_is_missing(folder: Path) -> None:
+    facts = run(
+        PREPARED
+        + """
+    wait(lambda: of_catalog(lambda catalog: catalog.runs()))
+    found.hear("dropped", {"new": 5})
+    wait(lambda: of_catalog(lambda catalog: catalog.gaps()))
+    os.kill(pid, signal.SIGKILL)
+    found.hear("dropped", {"new": 2})
+    wait(lambda: cataloger() not in (0, pid))
+    os.kill(guard, signal.SIGSTOP)  # who guards it is not needed for it to work
+    wait(lambda: of_catalog(lambda catalog: sum(gap.packets for gap in catalog.gaps())) == 7)
+    os.kill(guard, signal.SIGCONT)
+    wait(lambda: found._listen() or told)
+    found.hear("finishing", {"signal": "SIGTERM"})
+    found.close(None, 0)
+    report(told=told, left=sorted(os.listdir(path)), is_there=os.path.exists(f"/proc/{guard}"))
+    """,
+        folder,
+    )
+    assert facts["told"] == ["[!] The catalog's process ended, by SIGKILL: it is started anew"]
+    assert not facts["is_there"]
+    assert "t.catalog-end" not in facts["left"]
+    with Catalog.open(str(folder / "t.catalog")) as catalog:
+        assert list(catalog.check()) == []
+        assert [run.why for run in catalog.runs()] == ["SIGTERM"]
+        gaps = [(gap.kind, gap.packets) for gap in catalog.gaps()]
+    assert sum(packets for kind, packets in gaps if kind == "dropped" and packets) == 7
+    assert {kind for kind, _ in gaps} == {"dropped", "stopped"}
+
+
+def test_in_a_chroot_nothing_more_is_imported(folder: Path) -> None:
+    facts = run(
+        PREPARED.replace(
+            "    path = sys.argv[1]\n",
+            """
+    import importlib
+    from daemonlogger_py.record.surroundings import CATALOG_MODULES, LATE_MODULES
+    for name in (*LATE_MODULES, *CATALOG_MODULES):
+        importlib.import_module(name)
+    class Nothing:
+        def find_spec(self, name, *_):
+            raise ImportError(f"{name} is out of reach")
+    sys.meta_path.insert(0, Nothing())
+    path = sys.argv[1]
+""",
+            1,
+        )
+        + """
+    from daemonlogger_py.record.openfile import Sealed
+    def seals(name):
+        found.hear("savefile", {"path": name})
+        with open(os.path.join(path, name), "wb") as file:
+            file.write(bytes.fromhex("d4c3b2a1020004000000000000000000ffff000001000000"))
+        found.sealed(Sealed(name, "size", 0, 24, 0, 0, 0, 0))
+    found.recovery_done()
+    seals("t.1000")
+    wait(lambda: of_catalog(lambda catalog: [row for row in catalog.entries() if row.sha256]))
+    os.kill(pid, signal.SIGKILL)
+    seals("t.1001")
+    wait(lambda: cataloger() not in (0, pid))
+    found.close(None, 0)
+    report(told=told)
+    """,
+        folder,
+    )
+    assert facts["told"] == ["[!] The catalog's process ended, by SIGKILL: it is started anew"]
+    with Catalog.open(str(folder / "t.catalog")) as catalog:
+        assert [(row.state, row.packets) for row in catalog.entries()] == [("sealed", 0)] * 2
+
+
+def test_killed_with_its_recorder_gone_it_still_writes_the_end(folder: Path) -> None:
+    facts = run(
+        PREPARED
+        + """
+    wait(lambda: of_catalog(lambda catalog: catalog.runs()))
+    os.kill(pid, signal.SIGKILL)
+    found._link.close()
+    wait(lambda: os.waitpid(guard, os.WNOHANG) != (0, 0))
+    report(left=sorted(os.listdir(path)))
+    """,
+        folder,
+    )
+    assert "t.socket" not in facts["left"]
+    with Catalog.open(str(folder / "t.catalog")) as catalog:
+        assert [run.why for run in catalog.runs()] == ["crashed"]
+
+
+def test_a_recorder_that_ends_after_both_were_killed_has_not_crashed(folder: Path) -> None:
     killed = run(
         PREPARED
         + """
-    def is_begun():
-        from daemonlogger_py.savefile.catalog import Catalog
-        try:
-            with Catalog.open(os.path.join(path, "t.catalog")) as catalog:
-                return bool(catalog.runs())
-        except Exception:
-            return False
-    wait(is_begun)
+    wait(lambda: of_catalog(lambda catalog: catalog.runs()))
+    os.kill(guard, signal.SIGKILL)
     os.kill(pid, signal.SIGKILL)
     wait(lambda: found._listen() or found._reaped)
     found.hear("finishing", {"signal": "SIGTERM"})
@@ -159,7 +261,7 @@ def test_what_it_makes_is_for_those_who_may_read_savefiles(folder: Path) -> None
     assert (folder / "t.catalog").stat().st_mode & 0o777 == 0o640
 
 
-def test_nothing_but_a_line_when_it_fails(folder: Path) -> None:
+def test_nothing_but_lines_when_it_fails_for_good(folder: Path) -> None:
     facts = run(
         PREPARED.replace(
             "recorders_own",
@@ -167,21 +269,27 @@ def test_nothing_but_a_line_when_it_fails(folder: Path) -> None:
             "    def fail(*_):\n"
             "        raise ZeroDivisionError('scripted')\n"
             "    failing.Cataloger.run = fail\n"
+            "    import daemonlogger_py.record.catalog_guard as guarding\n"
+            "    guarding.PAUSE_S = 0.001\n"
             "    recorders_own",
             1,
         ).replace('    wait(lambda: os.path.exists(os.path.join(path, "t.socket")))\n', "")
         + """
     def over():
         found.look({}, all_written=True)
-        return told
+        return found._reaped
     wait(over)
-    report(told=told, pins_known=found.pins_known)
+    report(told=[*dict.fromkeys(told)], pins_known=found.pins_known)
     """,
         folder,
     )
 
-    text = "[!] The catalog is not kept any more: ZeroDivisionError: scripted"
-    assert facts == {"told": [text], "pins_known": True}
+    texts = [
+        "[!] The catalog's process failed: ZeroDivisionError: scripted",
+        "[!] The catalog's process ended, by an error: it is started anew",
+        "[!] The catalog is not kept any more: its process ended 5 times within 60 s, by an error",
+    ]
+    assert facts == {"told": texts, "pins_known": True}
 
 
 def test_a_directory_is_left_as_it_was_found(folder: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from daemonlogger_py.errors import CatalogError
 from daemonlogger_py.record import catalog_store
 from daemonlogger_py.record.catalog_store import Store
 from daemonlogger_py.record.ledger import Ledger
@@ -141,7 +142,46 @@ def test_what_is_no_database_at_all_is_put_aside(kept: Kept) -> None:
     kept.ring.catalog_path.write_bytes(os.urandom(5000))
 
     assert kept.store.open()
-    assert kept.said == ["catalog_damaged"]
+    assert kept.said == ["catalog_damaged", "pins_lost"]
+
+
+def test_what_was_put_aside_is_taken_over_though_the_new_one_came_later(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with kept.ring.catalog() as catalog:
+        catalog.pin(1, 2, "why", 3)
+    damage_table(kept.ring.catalog_path, "savefile")
+    assert kept.store.open()
+    assert not kept.store.attempt(lambda catalog: list(catalog.entries()))
+
+    def full(path: str) -> Catalog:
+        raise CatalogError(f"{path}: cannot be made: No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Catalog, "create", full)
+        assert not kept.store.open()
+        assert not kept.store.open()
+    assert kept.store.open()
+    assert kept.said == ["catalog_failed", "catalog_damaged"]
+    assert kept.store.catalog is not None
+    assert [pin.reason for pin in kept.store.catalog.pins()] == ["why"]
+
+
+def test_a_name_like_a_complaint_is_no_damage(tmp_path: Path) -> None:
+    path = tmp_path / "p: is damaged.catalog"
+    Catalog.create(str(path)).close()
+    said: list[str] = []
+    store = Store(str(path), Ledger(), lambda event, text: said.append(event))
+    assert store.open()
+
+    def locked(_: Catalog) -> None:
+        raise CatalogError(f"{path}: is locked by another process")
+
+    assert not store.attempt(locked)
+    assert store.open() or store.refused
+    store.close()
+    assert said == ["catalog_failed"]
+    assert [one.name for one in tmp_path.iterdir() if "damaged." in one.name] == [path.name]
 
 
 def test_a_newer_one_is_left_alone(kept: Kept) -> None:
@@ -167,3 +207,31 @@ def test_changes_are_bounded(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> Non
     kept.store.open()
     assert kept.store.commit()
     assert kept.gaps() == 3
+
+
+def test_what_a_note_asked_for_is_written_once(kept: Kept) -> None:
+    kept.store.open()
+    for number in (1, 2, 3, 0):  # 0: no note asked for it
+        kept.store.change(lambda catalog: catalog.add_gap(Gap()), number)
+    kept.store.leave_out(2)
+    assert kept.store.commit()
+    assert kept.gaps() == 2
+
+
+def test_what_is_written_with_it_is_of_the_same_transaction(kept: Kept) -> None:
+    kept.store.open()
+    asked: list[int] = []
+
+    def count(catalog: Catalog) -> None:
+        asked.append(len(catalog.gaps()))
+        if len(asked) == 1:
+            raise OSError(5, "Input/output error")
+
+    assert kept.store.commit(count)  # nothing has changed
+    assert asked == []
+    kept.add_gap()
+    assert not kept.store.commit(count)
+    assert kept.gaps() == 0
+    assert kept.store.open()
+    assert kept.store.commit(count)
+    assert (kept.gaps(), asked) == (1, [1, 1])

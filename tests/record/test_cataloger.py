@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -15,7 +15,9 @@ import pytest
 
 from daemonlogger_py.config.recorder import RecorderConfig
 from daemonlogger_py.record import census
+from daemonlogger_py.record.catalog_store import Store
 from daemonlogger_py.record.cataloger import Cataloger
+from daemonlogger_py.record.journal import Journal
 from daemonlogger_py.record.opening import LogDir
 from daemonlogger_py.savefile.catalog import Catalog
 from daemonlogger_py.savefile.catalog_rows import ARCHIVED, OPEN, RECOVERED, SEALED, Entry, Gap, Run
@@ -23,6 +25,10 @@ from daemonlogger_py.savefile.names import SavefileName
 
 from .bench import WAIT_S
 from .cataloging import NAMING, SECOND_NS, RingDirectory
+
+
+class _KilledError(BaseException):
+    """What a kill is to a thread."""
 
 
 class Recording:
@@ -44,14 +50,35 @@ class Recording:
             filter_text="port 53",
             since_ns=time.time_ns(),
         )
-        self._cataloger = Cataloger(theirs, cast(Any, ready))
+        self._ready = cast(Any, ready)
         self._theirs = theirs
+        self._journal = Journal(1 << 16)
+        self.start(again=False)
+
+    def start(self, *, again: bool) -> None:
+        self._cataloger = Cataloger(
+            self._theirs, self._ready, self._journal, os.getppid(), again=again
+        )
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
 
     def _run(self) -> None:
-        self._cataloger.run()
-        self._theirs.close()
+        with suppress(_KilledError):
+            self._cataloger.run()
+            self._theirs.close()
+
+    @contextmanager
+    def killed_at(self, of: type, method: str) -> Iterator[None]:
+        """Have what is noted in the `with` block end it as it calls a method, and wait for that."""
+
+        def end(*_: object, **__: object) -> None:
+            raise _KilledError
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(of, method, end)
+            yield
+            self._thread.join(WAIT_S)
+        assert not self._thread.is_alive()
 
     def note(self, note: str, *, at_s: float = 1000.0, **facts: object) -> None:
         message = {"note": note, "at_ns": round(at_s * SECOND_NS), **facts}
@@ -310,17 +337,6 @@ def test_a_catalog_that_is_removed_is_made_again(
     assert [gap.kind for gap in gaps(ring)] == ["stopped"], gaps(ring)
 
 
-def test_a_socket_s_name_may_be_too_long(ring: RingDirectory) -> None:
-    long = "p" * 120
-    config = RecorderConfig(prefix=long)
-    found = SimpleNamespace(_config=config, _say=lambda event, text: said.append((event, text)))
-    said: list[tuple[str, str]] = []
-    assert Cataloger._listen(cast(Any, found)) is None
-
-    assert said[0][0] == "no_socket"
-    assert said[0][1].endswith("its name is too long for a socket")
-
-
 def test_the_end_is_written_before_what_is_still_to_be_hashed(
     ring: RingDirectory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -342,3 +358,123 @@ def test_the_end_is_written_before_what_is_still_to_be_hashed(
     recording._thread.join(WAIT_S)
 
     assert [(entry.state, entry.run) for entry in ring.entries().values()] == [(SEALED, 1)] * 2
+
+
+def noted_much(recording: Recording) -> None:
+    """Note what is no row by itself, or would be two rows if it was written twice."""
+    recording.note("opened", name="t.1000", at_s=1000)
+    recording.note("dropped", packets=5, at_s=1010)
+    recording.note("begins", kind="interface_down", detail="down", at_s=1020)
+    recording.note("ends", kind="interface_down", at_s=1030)
+    span = {"from_ns": 1040 * SECOND_NS, "to_ns": 1050 * SECOND_NS}
+    recording.note("gap", kind="clock_stepped", detail="forward by 10.000 s", **span)
+    recording.note("begins", kind="disk_full", detail="", at_s=1060)
+    recording.note("refiltered", filter="port 80")
+
+
+# Before and after what was noted is in the database.
+@pytest.mark.parametrize(("of", "method"), [(Store, "commit"), (Journal, "keep")])
+def test_killed_it_goes_on_and_nothing_is_missing_or_there_twice(
+    ring: RingDirectory, of: type, method: str
+) -> None:
+    recording = Recording(ring)
+    recording.until(lambda catalog: bool(catalog.runs()))
+    with recording.killed_at(of, method):
+        noted_much(recording)
+        recording.note("recovery_done")
+    # Who is not there is told all the same.
+    recording.note("dropped", packets=2, at_s=1070)
+    recording.start(again=True)
+    recording.note("ends", kind="disk_full", at_s=1080)
+    recording.seals(1000)
+    assert recording.asks()["filter"] == "port 80"
+    recording.ends()
+
+    found = [(gap.kind, gap.from_ns // SECOND_NS, gap.packets) for gap in gaps(ring)]
+    assert found == [
+        ("dropped", 1009, 5),
+        ("interface_down", 1020, None),
+        ("clock_stepped", 1040, None),
+        ("disk_full", 1060, None),
+        ("dropped", 1069, 2),
+        ("stopped", 2000, None),
+    ]
+    assert {gap.kind: gap.to_ns for gap in gaps(ring)}["disk_full"] == 1080 * SECOND_NS
+    assert {gap.savefile for gap in gaps(ring)} == {"t.1000", None}
+    with Catalog.open(str(ring.catalog_path)) as catalog:
+        assert [(run.number, run.why) for run in catalog.runs()] == [(1, "SIGTERM")]
+
+
+def test_killed_with_savefiles_still_to_be_hashed(
+    ring: RingDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(census, "surveyed", lambda *_: threading.Event().wait())  # never done
+        recording = Recording(ring)
+        recording.seals(1000, packets=4, dropped=2)
+        recording.seals(1100, lost=1)
+        recording.until(lambda catalog: all(entry.why for entry in catalog.entries()))
+        with recording.killed_at(Store, "open"):
+            pass
+    recording.start(again=True)
+    recording.ends()
+
+    first, second = ring.entries().values()
+    assert (first.state, first.packets, first.dropped, first.why) == (SEALED, 4, 2, "size")
+    assert (first.opened_ns, first.sealed_ns) == (1000 * SECOND_NS, 1004 * SECOND_NS)
+    assert (second.state, second.lost, second.run, second.position) == (SEALED, 1, 1, 2)
+
+
+def test_killed_after_the_recorder_it_ends_the_run_all_the_same(ring: RingDirectory) -> None:
+    recording = Recording(ring)
+    recording.until(lambda catalog: bool(catalog.runs()))
+    with recording.killed_at(Store, "commit"):
+        recording.note("end", why="SIGINT", stopped_ns=5, lost=0, lost_from_ns=None)
+        recording._link.close()
+    recording.start(again=True)
+    recording._thread.join(WAIT_S)
+
+    with Catalog.open(str(ring.catalog_path)) as catalog:
+        assert [(run.ended_ns, run.why) for run in catalog.runs()] == [(5, "SIGINT")]
+        assert [(gap.kind, gap.from_ns) for gap in catalog.gaps()] == [("stopped", 5)]
+
+
+def test_killed_before_it_had_begun(ring: RingDirectory) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Store, "attempt", lambda *_: False)  # what it has is locked
+        recording = Recording(ring)
+        with recording.killed_at(Store, "open"):
+            recording.note("dropped", packets=5, at_s=1010)
+    recording.start(again=True)
+    recording.ends()
+
+    assert [(gap.kind, gap.packets) for gap in gaps(ring)] == [("dropped", 5), ("stopped", None)]
+
+
+def test_what_pruned_itself_while_nobody_wrote_is_no_hole(ring: RingDirectory) -> None:
+    recording = Recording(ring)
+    for epoch in (1000, 1100, 1200):
+        recording.seals(epoch)
+    recording.until(lambda catalog: sum(e.state == SEALED for e in catalog.entries()) == 3)
+    with recording.killed_at(Store, "commit"):
+        (ring.path / "t.1100").unlink()  # out of order: the first one was being read
+        recording.note("pruned", name="t.1100")
+    recording.start(again=True)
+    recording.ends()
+
+    assert [*ring.entries()] == ["t.1000", "t.1200"]
+    assert [gap.kind for gap in gaps(ring)] == ["stopped"]
+
+
+def test_what_did_not_fit_into_the_journal_is_said_to_be_unknown(ring: RingDirectory) -> None:
+    recording = Recording(ring)
+    recording.until(lambda catalog: bool(catalog.runs()))
+    with recording.killed_at(Store, "commit"):
+        recording.note("gap", kind="unknown", from_ns=5, to_ns=6, detail="x" * (1 << 15))
+    recording.start(again=True)
+    recording.ends()
+
+    assert [gap.detail for gap in gaps(ring)][-2:] == [
+        "SIGTERM",
+        "the catalog's process was killed: not all that was dropped is known",
+    ]

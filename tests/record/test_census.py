@@ -70,6 +70,22 @@ def test_a_census_finds_what_is_unknown_altered_and_gone(ring: RingDirectory) ->
     assert found.archived == ["t.900"]
 
 
+def test_others_are_served_during_a_long_census(
+    ring: RingDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(census, "_AT_ONCE", 2)
+    names = [ring.leave(epoch) for epoch in range(1000, 1005)]
+    with ring.catalog() as catalog:
+        for name in names:
+            catalog.seal(census.surveyed(ring.fd, name))
+        (ring.path / names[2].name).unlink()
+        served: list[int] = []
+        found = census.take(catalog, ring.fd, NAMING, lambda: served.append(1))
+
+    assert len(served) == 3
+    assert (found.unknown, found.gone) == ([], [names[2].name])
+
+
 def test_what_pruning_does_not_explain_is_a_hole(ring: RingDirectory) -> None:
     names = [ring.leave(epoch) for epoch in range(1000, 1800, 100)]
     with ring.catalog() as catalog:

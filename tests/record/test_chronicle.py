@@ -15,6 +15,7 @@ import pytest
 from daemonlogger_py.record import chronicle as module
 from daemonlogger_py.record.chronicle import Chronicle
 from daemonlogger_py.record.clocks import Jump
+from daemonlogger_py.record.figures import kept_filter
 from daemonlogger_py.record.openfile import Sealed
 from daemonlogger_py.record.pins import Pins
 
@@ -85,6 +86,17 @@ def test_messages_that_belong_into_the_catalog_are_noted(noted: Noted) -> None:
         {"note": "dropped", "packets": 7},
         {"note": "refiltered", "filter": "port 53"},
     ]
+
+
+def test_no_message_is_cut(noted: Noted) -> None:
+    noted.chronicle.hear("refiltered", {"filter": "host 10.0.0.1 or " * 20_000})
+    noted.chronicle.hear("savefile", {"path": "/logs/" + "t" * 70_000})
+    noted.chronicle.hear("savefile", {"path": "/logs/t.100"})
+
+    refiltered, missed, opened = noted.notes()
+    assert refiltered["filter"] == kept_filter("host 10.0.0.1 or " * 20_000)
+    assert (missed["note"], missed["count"]) == ("missed", 1)
+    assert opened == {"note": "opened", "name": "t.100"}
 
 
 @pytest.mark.parametrize(
@@ -218,6 +230,7 @@ def test_what_the_cataloger_says_is_told(noted: Noted) -> None:
 def test_its_end_is_told_once_and_ends_nothing(noted: Noted, words: str | None) -> None:
     if words is not None:
         noted.answer(say=["catalog_ended", words])
+        noted.chronicle.look({}, all_written=True)  # which may come before it has ended
     noted.other.close()
     for _ in range(3):
         noted.chronicle.hear("savefile", {"path": "t.1"})

@@ -4,7 +4,14 @@ import json
 
 import pytest
 
-from daemonlogger_py.record.figures import Figures, Rates, about_room, line
+from daemonlogger_py.record.figures import (
+    FILTER_CHARACTERS,
+    Figures,
+    Rates,
+    about_room,
+    kept_filter,
+    line,
+)
 from daemonlogger_py.record.retention import Limits, Volume
 
 SECOND_NS = 10**9
@@ -35,9 +42,11 @@ def figures(files: int = 5, ring_bytes: int = 45 * MIB, open_bytes: int = 5 * MI
 def test_rates_are_of_the_last_seconds() -> None:
     rates = Rates()
     assert rates.per_second() == (0, 0)
+    assert not rates.known
     for second in range(20):
         rates.report(second * SECOND_NS, 100 * second, 7000 * second)
     assert rates.per_second() == (100, 7000)
+    assert rates.known
     for second in range(20, 30):
         rates.report(second * SECOND_NS, 1900, 7000 * 19)
     assert rates.per_second() == (0, 0)
@@ -92,3 +101,10 @@ def test_without_a_ring_there_is_no_room_to_speak_of() -> None:
 def test_one_line() -> None:
     assert line({"filter": "port 53\n"}).count(b"\n") == 1
     assert json.loads(line({"filter": "port 53\n"})) == {"filter": "port 53\n"}
+
+
+def test_a_filter_is_kept_as_far_as_a_message_has_room() -> None:
+    assert kept_filter("port 53") == "port 53"
+    assert kept_filter("x" * FILTER_CHARACTERS) == "x" * FILTER_CHARACTERS
+    cut = kept_filter("x" * (FILTER_CHARACTERS + 1))
+    assert (len(cut), cut[-5:]) == (FILTER_CHARACTERS, "xx...")

@@ -146,10 +146,6 @@ def test_drops_of_seconds_in_a_row_are_one_gap(catalog: Catalog) -> None:
     ledger = begun(catalog, 100)
     for second in (110, 111, 112, 120):
         ledger.dropped(catalog, 5, second * S, "t.100")
-    assert not ledger.drops_are_over(121 * S)
-    assert ledger.drops_are_over(124 * S)
-    ledger.write_drops(catalog)
-    ledger.write_drops(catalog)
 
     assert gaps(catalog) == [("dropped", 109, 112), ("dropped", 119, 120)]
     assert [(gap.packets, gap.savefile) for gap in catalog.gaps()] == [(15, "t.100"), (5, "t.100")]
@@ -177,17 +173,54 @@ def test_what_is_taken_back_can_be_written_again(catalog: Catalog) -> None:
     def fail() -> None:
         with catalog.transaction():
             ledger.begins(catalog, "disk_full", 110 * S, "", None)
-            ledger.write_drops(catalog)
+            ledger.dropped(catalog, 2, 111 * S, "t.100")
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         fail()
     ledger.state = state
-    assert gaps(catalog) == []
+    assert gaps(catalog) == [("dropped", 109, 110)]
 
     ledger.begins(catalog, "disk_full", 110 * S, "", None)
-    ledger.write_drops(catalog)
-    assert gaps(catalog) == [("dropped", 109, 110), ("disk_full", 110, None)]
+    ledger.dropped(catalog, 2, 111 * S, "t.100")
+    assert gaps(catalog) == [("dropped", 109, 111), ("disk_full", 110, None)]
+    assert catalog.gaps()[0].packets == 7
+
+
+def test_a_run_that_another_process_began_is_gone_on_with(catalog: Catalog) -> None:
+    killed = begun(catalog, 100)
+    killed.begins(catalog, "disk_full", 110 * S, "", None)
+    killed.begins(catalog, "interface_down", 111 * S, "down", None)
+    killed.ends(catalog, "disk_full", 112 * S)
+    killed.noted(catalog, 3)
+    (run_of_both,) = catalog.runs()
+    assert catalog.notes_of(run_of_both.number) == 3
+
+    ledger = Ledger()
+    ledger.resume(catalog, run_of_both)
+    assert ledger.run == killed.run
+    ledger.ends(catalog, "interface_down", 120 * S)
+    ledger.end(catalog, "SIGTERM", 130 * S, killed=False)
+    ledger.noted(catalog, 9)
+    assert gaps(catalog) == [
+        ("disk_full", 110, 112),
+        ("interface_down", 111, 120),
+        ("stopped", 130, None),
+    ]
+    assert catalog.notes_of(run_of_both.number) == 0  # nobody goes on with it
+
+
+def test_in_a_catalog_that_was_made_anew_nothing_goes_on(catalog: Catalog, tmp_path: Path) -> None:
+    ledger = begun(catalog, 100)
+    ledger.begins(catalog, "disk_full", 110 * S, "", None)
+    ledger.dropped(catalog, 5, 110 * S, "t.100")
+    with Catalog.create(str(tmp_path / "u.catalog")) as anew:
+        ledger.begin(anew, run(100), (), {})
+        for kind in ("stopped", "unknown"):
+            anew.add_gap(Gap(kind=kind, from_ns=50 * S))
+        ledger.ends(anew, "disk_full", 111 * S)
+        ledger.dropped(anew, 5, 111 * S, "t.100")
+        assert gaps(anew) == [("stopped", 50, None), ("unknown", 50, None), ("dropped", 110, 111)]
 
 
 def test_a_gap_that_is_over_is_written_as_it_is(catalog: Catalog) -> None:

@@ -1,13 +1,11 @@
 """What pins keep: spans merged, and asked by name and time of modification."""
 
-from itertools import pairwise
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemonlogger_py.record.pins import Pins, merged
-from daemonlogger_py.record.ring import Savefile
+from daemonlogger_py.record.pins import Pins
+from daemonlogger_py.record.ringfile import Savefile
 from daemonlogger_py.savefile.pinned import holds
 
 SECOND_NS = 10**9
@@ -17,15 +15,6 @@ spans = st.lists(st.tuples(st.integers(0, 60), st.integers(0, 60)), max_size=8)
 
 def savefile(epoch: int, modified_s: float) -> Savefile:
     return Savefile(epoch, 0, f"t.{epoch}", 1, 1, round(modified_s * SECOND_NS))
-
-
-@given(spans)
-def test_merged_spans_cover_the_same_time(found: list[tuple[int, int]]) -> None:
-    result = merged(found)
-
-    covered = {moment for begin, end in found for moment in range(begin, end)}
-    assert {moment for begin, end in result for moment in range(begin, end)} == covered
-    assert all(end < begin for (_, end), (begin, _) in pairwise(result))
 
 
 @given(spans, st.integers(0, 60), st.integers(0, 60))

@@ -14,7 +14,8 @@ from daemonlogger_py.record import prune as module
 from daemonlogger_py.record.archive import Archiver, Outcome
 from daemonlogger_py.record.prune import Pruner
 from daemonlogger_py.record.retention import Limits, Prune, Volume
-from daemonlogger_py.record.ring import Ring, Savefile
+from daemonlogger_py.record.ring import Ring
+from daemonlogger_py.record.ringfile import Savefile
 from daemonlogger_py.savefile.leases import hold
 from daemonlogger_py.savefile.names import Naming
 
@@ -443,3 +444,38 @@ def test_removed_before_the_archiver_came_to_it(bench: Bench, archive: Archive) 
     archive.finish()
     assert (bench.known(), len(bench.ring)) == ([], 0)
     assert [event for event, _ in bench.told] == ["archive", "archive"]
+
+
+def test_what_repairs_kept_goes_with_the_savefile_and_not_before(bench: Bench) -> None:
+    for aside in ("t.0.damaged", ".t.0.repairing", "t.1.damaged"):
+        (bench.logs / aside).write_bytes(b"x" * 4096)
+    bench.fill(3)
+    pruned, unmet = bench.enforce(Limits(max_bytes=4 * 4096))
+
+    # The first and what was kept of it are three files' bytes.
+    assert (pruned, unmet) == ([0], ())
+    assert bench.left() == ["t.1", "t.1.damaged", "t.2"]
+    assert [text for event, text in bench.told if event.startswith("prune")] == [
+        "[!] Ringbuffer: deleting /var/log/pcap/.t.0.repairing",
+        "[!] Ringbuffer: deleting /var/log/pcap/t.0.damaged",
+        "[!] Ringbuffer: deleting /var/log/pcap/t.0",
+    ]
+    # It takes the place of no savefile.
+    assert bench.enforce(Limits(max_files=2)) == ([], ())
+
+
+def test_an_original_whose_savefile_is_gone_has_its_turn(bench: Bench) -> None:
+    (bench.logs / "t.0.damaged").write_bytes(b"x" * 4096)
+    bench.fill(3)
+    (bench.logs / "t.0").unlink()
+    bench.ring.reconcile()
+    assert bench.enforce(Limits(max_bytes=2 * 4096)) == ([0], ())
+    assert bench.left() == ["t.1", "t.2"]
+
+
+def test_what_is_gone_beside_a_savefile_is_no_matter(bench: Bench) -> None:
+    (bench.logs / "t.0.damaged").write_bytes(b"x")
+    oldest = bench.fill(2)[0]
+    (bench.logs / "t.0.damaged").unlink()
+    assert bench.apply(oldest) == [oldest]
+    assert bench.left() == ["t.1"]

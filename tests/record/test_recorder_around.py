@@ -8,7 +8,8 @@ import pytest
 from daemonlogger_py.engine.buffer import Buffer
 from daemonlogger_py.engine.protocol import Stop
 from daemonlogger_py.errors import SourceError
-from daemonlogger_py.record.recorder import PACED_PACKETS, ROLLOVERS, Totals
+from daemonlogger_py.record.recorder import PACED_PACKETS, ROLLOVERS
+from daemonlogger_py.record.totals import Totals
 
 from .bench import Bench, at
 from .fakes import FakeSource, Step

@@ -4,7 +4,8 @@ import pytest
 
 from daemonlogger_py.config.recorder import RollTime
 from daemonlogger_py.engine.protocol import Stop
-from daemonlogger_py.record.recorder import HOLD_NS, ROLL_GRACE_NS
+from daemonlogger_py.record.boundary import ROLL_GRACE_NS
+from daemonlogger_py.record.recorder import HOLD_NS
 
 from .bench import Bench, at
 from .fakes import Clock, FakeSource, Step

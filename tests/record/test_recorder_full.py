@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daemonlogger_py.engine.protocol import Stop
-from daemonlogger_py.record import writer
+from daemonlogger_py.record import room, writer
 
 from ..pcaps import make
 from .bench import Bench, at, packets_in
@@ -49,7 +49,7 @@ def test_nothing_is_lost_except_by_pruning(
     ]
     with Bench() as bench:
         bench.patch.setattr(writer, "LEAST_EARLY_BYTES", 2000)
-        bench.patch.setattr(writer, "RETRY_S", 0.001)
+        bench.patch.setattr(room, "RETRY_S", 0.001)
         disk = Disk(bench.folder, bench.patch, room_bytes, errno.ENOSPC)
         source = FakeSource(packets, [Step(count, stop) for count, stop, _ in script])
         totals = bench.record(source, ring=True, roll_size=roll_size, direct=direct, flush=flush)

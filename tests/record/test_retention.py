@@ -17,7 +17,7 @@ from daemonlogger_py.record.retention import (
     plan,
     plan_space,
 )
-from daemonlogger_py.record.ring import Savefile
+from daemonlogger_py.record.ringfile import Savefile
 
 S = 1_000_000_000
 G = 1 << 30

@@ -10,7 +10,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from daemonlogger_py.record.ring import LARGEST_SERIAL, Ring, Savefile
+from daemonlogger_py.record.ring import LARGEST_SERIAL, Ring
+from daemonlogger_py.record.ringfile import Savefile
 from daemonlogger_py.savefile.names import Naming, SavefileName
 
 NAMING = Naming("t")
@@ -517,3 +518,76 @@ class RingMachine(RuleBasedStateMachine):
 
 TestRingMachine = RingMachine.TestCase
 TestRingMachine.settings = settings(max_examples=40, deadline=None, stateful_step_count=20)
+
+
+def test_what_repairs_keep_is_part_of_the_savefile(tmp_path: Path, directory: int) -> None:
+    for name in ("t.1", "t.2"):
+        write(tmp_path, name, 10)
+    ring = ring_on(directory)
+    ring.adopt()
+    write(tmp_path, "t.1", 8)  # what a repair puts in its place
+    for aside in ("t.1.damaged", "t.1.damaged.1", ".t.2.repairing"):
+        write(tmp_path, aside, 100)
+    ring.reconcile()
+
+    first, second = ring.oldest_first()
+    assert (len(ring), ring.total_bytes) == (2, 8 + 10 + 300)
+    assert (first.asides, first.size_bytes) == (("t.1.damaged", "t.1.damaged.1"), 208)
+    assert (second.asides, second.size_bytes) == ((".t.2.repairing",), 110)
+    ring.reconcile()
+    assert next(ring.oldest_first()) is first  # not looked at again
+
+    (tmp_path / "t.1.damaged").unlink()
+    (tmp_path / ".t.2.repairing").unlink()
+    ring.reconcile()
+    assert [savefile.asides for savefile in ring.oldest_first()] == [("t.1.damaged.1",), ()]
+    assert ring.total_bytes == 8 + 10 + 100
+
+
+def test_an_original_whose_savefile_is_gone_is_one_in_its_place(
+    tmp_path: Path, directory: int
+) -> None:
+    for name in ("t.1.damaged", ".t.2.repairing", "t.3", "t.4.damaged"):
+        write(tmp_path, name, 10)
+    write(tmp_path, "target")
+    (tmp_path / "t.4").symlink_to("target")  # not ours, but there
+    ring = ring_on(directory)
+
+    assert ring.adopt() == 3
+    assert names(ring) == ["t.1.damaged", ".t.2.repairing", "t.3"]
+    first = next(ring.oldest_first())
+    assert first.epoch == 1
+    ring.withhold(first)
+    ring.reconcile()
+    assert names(ring) == [".t.2.repairing", "t.3"]
+    second = next(ring.oldest_first())
+    assert ring.refuse(second)
+    ring.reconcile()
+    assert not ring.refuse(next(ring.oldest_first()))  # that was said already
+
+
+def test_of_this_run_only_what_belongs_to_its_savefiles(tmp_path: Path, directory: int) -> None:
+    write(tmp_path, "t.1.damaged", 10)
+    write(tmp_path, "t.2.damaged", 10)
+    write(tmp_path, "t.2")
+    ring = ring_on(directory, this_run_only=True)
+    ring.adopt()
+    seal(ring, tmp_path, "t.3", 5)
+    write(tmp_path, "t.3.damaged", 10)
+    ring.reconcile()
+
+    assert names(ring) == ["t.3"]
+    assert ring.total_bytes == 15
+
+
+def test_beside_the_savefile_being_written_nothing_counts(tmp_path: Path, directory: int) -> None:
+    ring = ring_on(directory)
+    ring.opened(name_of("t.5"))
+    write(tmp_path, "t.5", 5)
+    write(tmp_path, "t.5.damaged", 10)
+    ring.reconcile()
+    assert (names(ring), ring.total_bytes) == ([], 0)
+
+    ring.sealed(name_of("t.5"))
+    ring.reconcile()
+    assert ring.total_bytes == 15

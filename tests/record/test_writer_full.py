@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from daemonlogger_py.errors import StorageError
-from daemonlogger_py.record import writer
+from daemonlogger_py.record import room, writer
 from daemonlogger_py.record.retention import Limits
 
 from ..pcaps import make
@@ -23,7 +23,7 @@ RECORD_BYTES = 56
 
 @pytest.fixture
 def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
-    monkeypatch.setattr(writer, "RETRY_S", 0.001)
+    monkeypatch.setattr(room, "RETRY_S", 0.001)
     with Desk(tmp_path, monkeypatch) as made:
         yield made
 
@@ -240,7 +240,7 @@ def test_full_ring_with_nothing_to_prune_waits_for_room(desk: Desk) -> None:
 def test_ending_recorder_gives_up_on_a_full_volume(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, room_bytes: int
 ) -> None:
-    monkeypatch.setattr(writer, "GIVE_UP_S", 0.0)
+    monkeypatch.setattr(room, "GIVE_UP_S", 0.0)
     packets = at(range(60))
     desk.disk(room_bytes, errno.ENOSPC)
     with desk.writing(keeper=desk.keeper(Limits())) as work:
