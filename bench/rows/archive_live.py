@@ -1,7 +1,8 @@
 """Recording 200,000 packets/s into a ring that is searched, indexed and verified meanwhile.
 
 Recorder and sender have a core each; the readers, of ordinary priority but for the indexer that
-lowers its own, run where the kernel puts them. Each begins again as soon as it has ended.
+lowers its own, run where the kernel puts them. The sender goes before them, as another machine's
+would. Each begins again as soon as it has ended.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ VERBS = {
 def run_live(session: Session) -> Iterator[Row]:
     """Yield the packets lost, with readers and without."""
     load = session.load(session.scaled(PART))
-    sending = Sending(load.path, load.packets, LOOPS, RATE)
+    sending = Sending(load.path, load.packets, LOOPS, RATE, undisturbed=True)
     ended: dict[str, int] = dict.fromkeys(VERBS, 0)
     with Lab(session.work).up() as lab, ext4_volume(session.work, VOLUME_BYTES) as volume:
 

@@ -4,6 +4,7 @@ import hashlib
 import itertools
 import struct
 from ipaddress import ip_address
+from multiprocessing import resource_tracker
 
 import pytest
 
@@ -61,7 +62,13 @@ def test_a_ring_is_the_same_bytes_every_time(ring):
     assert digest.hexdigest()[:32] == DIGEST
 
 
-def test_two_processes_make_what_one_makes(ring, tmp_path, monkeypatch):
+@pytest.fixture(scope="module")
+def tracker():
+    """What multiprocessing starts once a process, and keeps."""
+    resource_tracker.ensure_running()
+
+
+def test_two_processes_make_what_one_makes(ring, tracker, tmp_path, monkeypatch):
     monkeypatch.setattr("bench.ring_load._ALONE_BYTES", 0)
     other = write_ring(tmp_path, SAVEFILES, SAVEFILE_BYTES, processes=2)
     assert [path.read_bytes() for path in other.paths] == [path.read_bytes() for path in ring.paths]

@@ -18,15 +18,9 @@ from daemonlogger_py.flow.decode import decodes
 from daemonlogger_py.flow.engine import Engine
 from daemonlogger_py.flow.events import Data, Gap, StreamClosed, StreamEvent, StreamOpened
 
-ROOT = Path(__file__).resolve().parents[2]
-PLACES = [ROOT / "tests" / "pcaps", ROOT.parent / "shared" / "pcaps"]
-FILES = sorted(
-    path
-    for place in PLACES
-    if place.is_dir()
-    for path in place.iterdir()
-    if path.suffix not in (".py", ".tsv", ".md", ".txt") and path.is_file()
-)
+from ..pcaps.found import found
+
+FILES = found()
 # As the recorder has them, and as tight as they get.
 LIMITS: list[dict[str, int]] = [{}, {"max_flows": 1, "memory_bytes": 1, "idle_ns": 1}]
 
@@ -34,8 +28,9 @@ LIMITS: list[dict[str, int]] = [{}, {"max_flows": 1, "memory_bytes": 1, "idle_ns
 def feeds(path: Path) -> tuple[int, bool, list[tuple[bytes, int]]]:
     """Linktype, resolution, and runs of records with their number. Raises SourceError."""
     wake_fd = os.eventfd(0)
+    fd = os.open(path, os.O_RDONLY)
     try:
-        source = FileSource(os.open(path, os.O_RDONLY), name=path.name, wake_fd=wake_fd)
+        source = FileSource(fd, name=path.name, wake_fd=wake_fd)
         found = []
         buffer = Buffer(20_000)
         reason = Stop.FULL
@@ -47,6 +42,7 @@ def feeds(path: Path) -> tuple[int, bool, list[tuple[bytes, int]]]:
         source.close()
         return linktype, nanosecond, found
     finally:
+        os.close(fd)
         os.close(wake_fd)
 
 

@@ -2,7 +2,8 @@
 
     tests/fuzz/run SECONDS [JOBS [TARGET ...]]
 
-The seconds are shared by the targets, in turn: `savefile`, `flow`, `http`, `judge` and `index`.
+The seconds are shared by the targets, in turn: `savefile`, `salvage`, `flow`, `http`, `judge` and
+`index`.
 Exit status 0: nothing found; 1: a finding, whose input is kept in tests/fuzz/.findings and named;
 2: the campaign itself could not be run. Needs clang with its runtime libraries, Cython and
 python-libpcap, and writes into the source tree nothing but findings.
@@ -23,7 +24,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-from . import flow_seeds, http_seeds, index_seeds, judge_seeds, seeds
+from . import flow_seeds, http_seeds, index_seeds, judge_seeds, salvage_seeds, seeds
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -40,7 +41,10 @@ COMPILED_PYTHON = (
     f"{PACKAGE}/protocols/http_head.py",
 )
 # What inputs cannot reach is left out.
-NOT_FUZZED = {f"{PACKAGE}/engine/live.pyx", f"{PACKAGE}/engine/tap.pyx"}
+NOT_FUZZED = {
+    f"{PACKAGE}/engine/{name}.pyx"
+    for name in ("live", "live_handle", "prepared", "tap", "tap_sockets")
+}
 # Asked for here: sysconfig answers None to a thread while another one asks for the first time.
 EXTENSION_SUFFIX = sysconfig.get_config_var("EXT_SUFFIX")
 SANITIZERS = "address,undefined"
@@ -79,6 +83,7 @@ class Target(NamedTuple):
 
 TARGETS = {
     "savefile": Target("fuzz.target", seeds.inputs(), seeds.DICTIONARY),
+    "salvage": Target("fuzz.salvage_target", salvage_seeds.inputs(), salvage_seeds.DICTIONARY),
     "flow": Target("fuzz.flow_target", flow_seeds.inputs(), flow_seeds.DICTIONARY),
     "http": Target("fuzz.http_target", http_seeds.inputs(), http_seeds.DICTIONARY),
     "judge": Target("fuzz.judge_target", judge_seeds.inputs(), judge_seeds.DICTIONARY),
@@ -167,7 +172,10 @@ def compile_extension(directory: Path, optimise: str, source: str, libraries: li
     """Turn one Cython source into an instrumented extension beside it."""
     generated = (directory / source).with_suffix(".c")
     target = (directory / source).with_suffix(EXTENSION_SUFFIX)
-    call([sys.executable, "-m", "cython", "-3", source, "-o", generated], directory)
+    if translated := translation(source):
+        shutil.copy(translated, generated)
+    else:
+        call([sys.executable, "-m", "cython", "-3", source, "-o", generated], directory)
     call(
         [
             "clang",
@@ -183,6 +191,16 @@ def compile_extension(directory: Path, optimise: str, source: str, libraries: li
         ],
         directory,
     )
+
+
+def translation(source: str) -> Path | None:
+    """What the project's own build has made of a source; None unless it is of all that is here."""
+    made = (ROOT / source).with_suffix(".c")
+    if not made.exists():
+        return None
+    made_of = [ROOT / source, *(ROOT / PACKAGE).rglob("*.pxd")]
+    changed_ns = max(path.stat().st_mtime_ns for path in made_of)
+    return made if made.stat().st_mtime_ns > changed_ns else None
 
 
 def link_program(directory: Path) -> Path:

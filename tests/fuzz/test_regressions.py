@@ -13,12 +13,15 @@ from . import (
     index_target,
     judge_seeds,
     judge_target,
+    salvage_seeds,
+    salvage_target,
     seeds,
     target,
 )
 
 TARGETS = {
     "savefile": (target.one_input, dict(seeds.inputs())),
+    "salvage": (salvage_target.one_input, dict(salvage_seeds.inputs())),
     "flow": (flow_target.one_input, dict(flow_seeds.inputs())),
     "http": (http_target.one_input, dict(http_seeds.inputs())),
     "judge": (judge_target.one_input, dict(judge_seeds.inputs())),
