@@ -197,14 +197,14 @@ _dlctl() {
                 compopt -o dirnames
                 return
                 ;;
-            --prefix | -j | --jobs)
+            --prefix | --smallest | -j | --jobs)
                 return
                 ;;
         esac
         if [[ $word == -* ]]; then
             mapfile -t COMPREPLY < <(compgen -W '
-                --ring --prefix --index-dir --rebuild --follow -j --jobs -v --verbose --no-progress -h
-                --help
+                --ring --prefix --index-dir --rebuild --follow --smallest -j --jobs -v --verbose
+                --no-progress -h --help
             ' -- "$word")
         else
             compopt -o default  # readline's own, which quotes names and knows ~

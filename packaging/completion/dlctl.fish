@@ -115,6 +115,7 @@ complete -c dlctl -n '__fish_seen_subcommand_from index' -l prefix -x -d 'of the
 complete -c dlctl -n '__fish_seen_subcommand_from index' -l index-dir -x -a '(__fish_complete_directories)' -d 'keep the index in DIR'
 complete -c dlctl -n '__fish_seen_subcommand_from index' -l rebuild -d 'index savefiles anew that have an index'
 complete -c dlctl -n '__fish_seen_subcommand_from index' -l follow -d 'go on as savefiles are sealed, until a signal'
+complete -c dlctl -n '__fish_seen_subcommand_from index' -l smallest -x -d 'no index for savefiles smaller than SIZE; 0: for all'
 complete -c dlctl -n '__fish_seen_subcommand_from index' -s j -l jobs -x -d 'index N savefiles at a time'
 complete -c dlctl -n '__fish_seen_subcommand_from index' -s v -l verbose -d 'name savefiles that are indexed, passed over or gone'
 complete -c dlctl -n '__fish_seen_subcommand_from index' -l no-progress -d 'no progress bar'

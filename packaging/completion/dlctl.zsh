@@ -154,6 +154,7 @@ _dlctl() {
                         '(--index-dir)'--index-dir='[keep the index in DIR]:DIR:_path_files -/' \
                         '(--rebuild)'--rebuild'[index savefiles anew that have an index]' \
                         '(--follow)'--follow'[go on as savefiles are sealed, until a signal]' \
+                        '(--smallest)'--smallest='[no index for savefiles smaller than SIZE; 0\: for all]:SIZE:()' \
                         '(-j --jobs)'{-j+,--jobs=}'[index N savefiles at a time]:N:()' \
                         '(-v --verbose)'{-v,--verbose}'[name savefiles that are indexed, passed over or gone]' \
                         '(--no-progress)'--no-progress'[no progress bar]' \
