@@ -8,8 +8,10 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-# The lab counts packets: nothing else may run beside it.
+# The lab counts packets: nothing else may run beside it. `test` knows what may.
+ifndef SIDE_BY_SIDE
 .NOTPARALLEL:
+endif
 
 # The Python of .venv, when it is 3.11 or newer; else the newest that is here.
 PYTHON ?= python3
@@ -32,6 +34,9 @@ SOURCES := $(PROJECT) $(NATIVE) $(shell find daemonlogger_py -name '*.py' -o -na
 BUILT := $(VENV)/.built
 TEST := $(BUILT) $(VENV)/.extras-test
 BENCH := $(BUILT) $(VENV)/.extras-bench
+# Of PYTHONS those that .venv has not; to be asked for when it is there.
+OTHER_PYTHONS = $(filter-out \
+	$(shell $(VENV)/bin/python -c 'import sys; print("%d.%d" % sys.version_info[:2])'),$(PYTHONS))
 # The requirements of extras, without building the project once more for them.
 EXTRAS := $(VENV)/bin/python -c 'import sys, tomllib; \
 	extras = tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]; \
@@ -53,7 +58,14 @@ build: $(BUILT) ## set up .venv and build the native engine
 
 ##@ Test
 
-test: check unit lab fuzz-short pythons ## everything CI runs
+# First what has one thread most of the time, side by side; the lab has the machine to itself. All
+# parts run even when one fails.
+test: $(TEST) | root test-packages fuzz-packages ## everything CI runs
+	@failed=0; \
+		$(MAKE) --no-print-directory --keep-going --output-sync=target --jobs=$(shell nproc) \
+			SIDE_BY_SIDE=1 fuzz-short types lint contracts installed || failed=$$?; \
+		$(MAKE) --no-print-directory --keep-going unit pythons lab || failed=$$?; \
+		exit $$failed
 
 check: lint types contracts ## linters, types, stubs, import contracts
 
@@ -78,15 +90,18 @@ lab: $(TEST) | root test-packages ## real packets in network namespaces; needs r
 	$(AS_ROOT) $(VENV)/bin/pytest -p no:cacheprovider tests/lab
 
 pythons: $(TEST) ## the unit tests on each other supported Python found here
-	@tested=$$($(VENV)/bin/python -c 'import sys; print("%d.%d" % sys.version_info[:2])'); \
-		for version in $(PYTHONS); do \
-			[ $$version = $$tested ] || others+=" unit-$$version"; \
-		done; \
-		[ -z "$${others:-}" ] || $(MAKE) --no-print-directory --keep-going $$others
+	@read -ra others <<<"$(OTHER_PYTHONS)"; [ $${#others[@]} = 0 ] || \
+		$(MAKE) --no-print-directory --keep-going "$${others[@]/#/unit-}"
 
-# Safe path: no test, nor a command that a test starts, may import this tree in place of what is installed.
+installed: $(TEST)
+	@read -ra others <<<"$(OTHER_PYTHONS)"; others=("$${others[@]/#/$(VENV)-}"); \
+		[ $${#others[@]} = 0 ] || $(MAKE) --no-print-directory --keep-going "$${others[@]/%/\/.installed}"
+
+# Safe path: no test, nor a command that a test starts, may import this tree in place of what is
+# installed. What is left out reads sources, which are the same.
 unit-3.%: $(VENV)-3.%/.installed
-	PYTHONSAFEPATH=1 DAEMONLOGGER_BRIEF=1 $(VENV)-3.$*/bin/pytest -m "not lab and not peers" -n auto -p no:cacheprovider
+	PYTHONSAFEPATH=1 DAEMONLOGGER_BRIEF=1 $(VENV)-3.$*/bin/pytest -m "not lab and not peers" -n auto \
+		-p no:cacheprovider --ignore tests/test_house.py --ignore tests/test_imports.py
 
 fuzz: $(TEST) | fuzz-packages ## fuzz what parses under AddressSanitizer, FUZZ_SECONDS long
 	PYTHON=$(VENV)/bin/python tests/fuzz/run $(FUZZ_SECONDS)
@@ -114,7 +129,8 @@ clean: ## remove what was built and set up; recordings in ./pcap stay
 	find daemonlogger_py tests bench -name __pycache__ -prune -exec rm -rf {} +
 	find daemonlogger_py \( -name '*.so' -o -name '*.c' \) -delete
 
-.PHONY: help run build test check lint types contracts unit lab pythons fuzz fuzz-short bench man format clean
+.PHONY: help run build test check lint types contracts unit lab pythons installed fuzz fuzz-short bench \
+	man format clean
 .PHONY: root build-packages test-packages fuzz-packages
 
 root:

@@ -1,21 +1,30 @@
 """What every test run shows and guards, whatever it tests.
 
 Shows which native build, libpcap and Python it runs on. Notices that an earlier run died instead
-of ending, as native code may make it, and does not pass that over. Marks everything in
-``tests/lab`` as ``lab``. Fixtures are not here: they belong to the tests of a subject.
+of ending, as native code may make it, and does not pass that over. Fails a test that leaves file
+descriptors open or children running: the one that finds none left is seldom the one that took
+them. Marks everything in ``tests/lab`` as ``lab``. Other fixtures are not here: they belong to the
+tests of a subject.
 """
 
+import gc
 import os
 import platform
 import signal
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 from hypothesis import HealthCheck, settings
 
 TESTS = Path(__file__).parent
 ROOT = TESTS.parent
+# How long what a test has told to end may take for it.
+LEAVING_S = 2.0
 
 # No deadline and no complaint about slowness in either profile: a test that depends on how busy
 # the machine is says nothing about the code. CI always tries the same examples, so that it fails
@@ -23,7 +32,7 @@ ROOT = TESTS.parent
 UNTIMED = [HealthCheck.too_slow]
 settings.register_profile(
     "ci",
-    max_examples=200,
+    max_examples=100,
     deadline=None,
     derandomize=True,
     print_blob=True,
@@ -101,6 +110,68 @@ def pytest_runtest_logstart(nodeid: str) -> None:
 def pytest_unconfigure() -> None:
     """Take the life sign back."""
     life_sign.remove()
+
+
+def _descriptors() -> dict[int, str]:
+    """What is open, by number, without what is closed meanwhile, as that of the list itself is."""
+    found = {}
+    for fd in map(int, os.listdir("/proc/self/fd")):
+        with suppress(FileNotFoundError):
+            found[fd] = os.readlink(f"/proc/self/fd/{fd}")
+    return found
+
+
+def _children() -> set[int]:
+    """All children, also those that have ended and were not waited for."""
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return set()  # nearly always, and told without a look at every process of the machine
+    return {child.pid for child in psutil.Process().children()}
+
+
+def _left(descriptors: dict[int, str], children: set[int]) -> list[str]:
+    """What is there and was not: nothing unless there are more descriptors than there were."""
+    left = [f"child {pid}" for pid in sorted(_children() - children)]
+    if len(found := _descriptors()) > len(descriptors):
+        left += [
+            f"descriptor {fd}: {name}"
+            for fd, name in sorted(found.items())
+            if descriptors.get(fd) != name
+        ]
+    return left
+
+
+# Fixtures of a wider scope are set up before it and may keep what they like; those of the test
+# itself are set up after it, and have ended when it goes on.
+@pytest.fixture(autouse=True)
+def nothing_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail a test that does not close what it opens, or does not wait for what it starts."""
+    failed, descriptors, children = request.session.testsfailed, _descriptors(), _children()
+    yield
+    # One that failed is not told more: its traceback holds what it had.
+    if request.session.testsfailed > failed or not _left(descriptors, children):
+        return
+    request.node.funcargs.clear()  # nobody needs them any more, but pytest lets go of them later
+    if _left(descriptors, children):
+        gc.collect()
+    # a thread that was told to end may be about to
+    enough = time.monotonic() + LEAVING_S
+    while (left := _left(descriptors, children)) and time.monotonic() < enough:
+        time.sleep(0.01)
+    if left:
+        pytest.fail(f"left by the test: {', '.join(left)}", pytrace=False)
+
+
+@pytest.fixture
+def left_to_the_process(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Close what a test leaves open where the process of a user would end, and close it."""
+    before = _descriptors()
+    yield
+    request.node.funcargs.clear()
+    gc.collect()
+    for fd in _descriptors().keys() - before.keys():
+        os.close(fd)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

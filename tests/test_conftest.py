@@ -1,4 +1,4 @@
-"""A run after one that died refuses, names the test, and says so once."""
+"""A run after one that died refuses and says so once; a test that leaves something open fails."""
 
 import os
 import re
@@ -10,6 +10,58 @@ from pathlib import Path
 import pytest
 
 CONFTEST = Path(__file__).with_name("conftest.py")
+
+# Which of these leave something is in their names.
+LEAVING = """
+import os, subprocess, threading, time
+import pytest
+
+class Closed:
+    def __init__(self):
+        self.fd = opened()
+    def __del__(self):
+        os.close(self.fd)
+
+def opened():
+    return os.open("/dev/null", os.O_RDONLY)
+
+@pytest.fixture(scope="module")
+def of_all():
+    with subprocess.Popen(["sleep", "60"]) as child:
+        yield opened()
+        child.kill()
+
+@pytest.fixture
+def own():
+    return Closed()
+
+def test_descriptor_is_left(of_all):
+    opened()
+
+def test_child_is_left():
+    subprocess.Popen(["true"]).returncode = 0  # so that nobody waits for it
+
+def test_what_a_wider_scope_keeps(of_all):
+    pass
+
+def test_what_a_fixture_of_its_own_keeps(own):
+    pass
+
+def test_what_a_cycle_keeps():
+    one = Closed()
+    one.itself = one
+
+def test_what_a_thread_keeps():
+    fd = opened()
+    threading.Thread(target=lambda: (time.sleep(0.05), os.close(fd))).start()
+
+def test_what_the_end_closes(left_to_the_process):
+    opened()
+
+def test_failing():
+    opened()
+    assert False
+"""
 
 
 @pytest.fixture
@@ -26,7 +78,16 @@ def project(tmp_path: Path) -> Path:
 
 def run(project: Path, send: int = 0) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--rootdir", project, "tests"],
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-p",
+            "no:cacheprovider",
+            "--rootdir",
+            project,
+            "tests",
+        ],
         cwd=project,
         env=os.environ | {"SEND": str(int(send))},
         capture_output=True,
@@ -76,3 +137,21 @@ def test_a_run_still_going_is_not_taken_for_dead(project: Path) -> None:
 
     assert run(project).returncode == pytest.ExitCode.OK
     assert signs(project) == [other]
+
+
+def test_who_leaves_a_descriptor_or_a_child_fails(project: Path) -> None:
+    (project / "tests" / "test_native.py").write_text(LEAVING)
+    conftest = project / "tests" / "conftest.py"
+    conftest.write_text(conftest.read_text().replace("LEAVING_S = 2.0", "LEAVING_S = 0.2"))
+
+    told = re.sub(r"\d+", "N", run(project).stdout)
+
+    assert re.findall(r"^(?:FAILED|ERROR) \S+::(\w+)", told, re.MULTILINE) == [
+        "test_failing",
+        "test_descriptor_is_left",
+        "test_child_is_left",
+    ]
+    assert re.findall(r"^left by the test: .*", told, re.MULTILINE) == [
+        "left by the test: descriptor N: /dev/null",
+        "left by the test: child N",
+    ]

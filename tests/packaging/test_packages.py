@@ -12,7 +12,8 @@ PACKAGING = ROOT / "packaging"
 STAGE = (PACKAGING / "stage").read_text()
 SPEC = (PACKAGING / "daemonlogger-py.spec").read_text()
 SCRIPTS = [
-    PACKAGING / name for name in ("stage", "deb/build", "deb/postinst", "deb/prerm", "deb/postrm")
+    PACKAGING / name
+    for name in ("sources", "stage", "deb/build", "deb/postinst", "deb/prerm", "deb/postrm")
 ]
 
 
