@@ -7,6 +7,7 @@ or with a damaged one, all of it still works, from the savefiles alone.
 
 import os
 import stat
+import threading
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from typing import NamedTuple, Self
@@ -33,6 +34,7 @@ _FILE = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
 _BEING_WRITTEN = 2
 # More single questions to the catalog than this cost more than reading all between them.
 _ASKED_ONE_BY_ONE = 50
+_WORTH_A_THREAD = 200
 _AT_ONCE = 1000  # savefiles whose entries are in memory while they are gone through one by one
 
 
@@ -280,10 +282,11 @@ class Archive:
             while names:
                 some = names[: -_AT_ONCE - 1 : -1]
                 del names[-_AT_ONCE:]
-                # Entries first: what is sealed in between has none, rather than a wrong one.
-                entries = self._entries(directory, some, asked_one_by_one=asked_one_by_one)
                 followed = named is not None or directory.prefix is None
-                yield from _joined(directory, some, entries, newest, followed=followed)
+                files = _Files(directory, some, followed=followed)
+                # What is sealed in between has no entry, rather than a wrong one.
+                entries = self._entries(directory, some, asked_one_by_one=asked_one_by_one)
+                yield from _joined(directory, some, files.found(), entries, newest)
         except OSError as error:
             raise SourceError(f"{directory.shown}: {error.strerror}") from None
 
@@ -364,21 +367,51 @@ def _read(name: str) -> SavefileName:
     return SavefileName(epoch, serial, name)
 
 
+class _Files(threading.Thread):
+    """What the kernel says of files, asked for while somebody else reads the catalog."""
+
+    def __init__(
+        self, directory: Directory, names: Iterable[SavefileName], *, followed: bool
+    ) -> None:
+        super().__init__(name="files", daemon=True)
+        self._dir_fd = directory.dir_fd
+        self._names = [name for _, _, name in names]
+        self._followed = followed
+        self._found: list[tuple[int, int] | None] = []
+        self._error: OSError | None = None
+        if len(self._names) >= _WORTH_A_THREAD:
+            self.start()
+        else:
+            self.run()
+
+    def run(self) -> None:
+        """Ask, in a thread or for few files in the caller's."""
+        try:
+            self._found = sizes_and_times(self._dir_fd, self._names, followed=self._followed)
+        except OSError as error:
+            self._error = error
+
+    def found(self) -> list[tuple[int, int] | None]:
+        """Size and time of each, None of what is gone by now. Raises OSError."""
+        if self.ident is not None:
+            self.join()
+        if self._error is not None:
+            raise self._error
+        return self._found
+
+
 def _joined(
     directory: Directory,
-    names: Sequence[SavefileName],
+    names: Iterable[SavefileName],
+    found: Iterable[tuple[int, int] | None],
     entries: Mapping[str, Entry],
     newest: Container[str],
-    *,
-    followed: bool,
 ) -> list[tuple[Member, Entry | None]]:
     """Savefiles with their entries; what of these is believed decides what a savefile is.
 
-    Those that were pruned meanwhile are left out; links are followed where somebody named them.
-    Raises OSError.
+    Those that were pruned meanwhile are left out.
     """
     joined: list[tuple[Member, Entry | None]] = []
-    found = sizes_and_times(directory.dir_fd, [name for _, _, name in names], followed=followed)
     for (epoch, serial, name), size_and_time in zip(names, found, strict=True):
         if size_and_time is None:
             continue

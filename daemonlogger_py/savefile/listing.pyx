@@ -5,7 +5,9 @@ grammar of names is here because of that; it belongs to `names`, which says what
 """
 from cpython.bytes cimport PyBytes_AS_STRING
 from libc.errno cimport ENOENT, errno
+from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint64_t
+from libc.stdlib cimport calloc, free
 from posix.unistd cimport close as close_fd
 
 import os
@@ -42,6 +44,16 @@ cdef extern from "<sys/stat.h>" nogil:
     int fstatat(int dir_fd, const char *path, struct_stat *status, int flags)
     bint S_ISREG(unsigned int mode)
 
+cdef extern from "Python.h":
+    bytes PyUnicode_EncodeFSDefault(object name)
+    str PyUnicode_DecodeFSDefault(const char *name)
+
+cdef struct Look:  # at a file
+    const char *path
+    int failed  # errno, or 0
+    int64_t size_bytes
+    int64_t modified_ns
+
 cdef enum:
     # NAME_MAX of every file system in use; also keeps int() clear of its own limit on digits.
     LONGEST_NAME = 255
@@ -72,10 +84,11 @@ def parse(str start not None, str name not None):
     return epoch, number_of(name, dot + 1, end)
 
 
-def list_savefiles(int dir_fd, str start not None):
+def list_savefiles(int dir_fd, str start not None, kind):
     """(epoch, serial, name) of the regular files, links aside, whose names `parse` reads.
 
-    In no order. `dir_fd` is open for reading. Raises OSError.
+    Each a `kind`, which is tuple or a NamedTuple of these three, in no order. `dir_fd` is open for
+    reading. Raises OSError.
     """
     cdef list found = []
     cdef DIR *directory
@@ -99,12 +112,12 @@ def list_savefiles(int dir_fd, str start not None):
                 return found
             if entry.d_type != DT_REG and entry.d_type != DT_UNKNOWN:
                 continue
-            name = os.fsdecode(<bytes>entry.d_name)
+            name = PyUnicode_DecodeFSDefault(entry.d_name)
             numbers = parse(start, name)
             if numbers is not None and (
                 entry.d_type == DT_REG or is_regular(dir_fd, entry.d_name)
             ):
-                found.append((numbers[0], numbers[1], name))
+                found.append(tuple.__new__(kind, (numbers[0], numbers[1], name)))
     finally:
         rewinddir(directory)  # whoever lists it next by os.listdir expects that
         closedir(directory)
@@ -115,21 +128,36 @@ def sizes_and_times(int dir_fd, list names not None, *, bint followed):
 
     Of what a symbolic link leads to if it is to be `followed`. Raises OSError.
     """
-    cdef list found = []
+    cdef list paths = [PyUnicode_EncodeFSDefault(name) for name in names]
+    cdef size_t count = len(paths)
+    cdef size_t i
+    cdef Look *looks = <Look *>calloc(count + 1, sizeof(Look))
+    if looks == NULL:
+        raise MemoryError
+    try:
+        for i in range(count):
+            looks[i].path = PyBytes_AS_STRING(paths[i])
+        with nogil:
+            for i in range(count):
+                look_at(dir_fd, &looks[i], 0 if followed else AT_SYMLINK_NOFOLLOW)
+        for i in range(count):
+            if looks[i].failed and looks[i].failed != ENOENT:
+                raise OSError(looks[i].failed, os.strerror(looks[i].failed), names[i])
+        return [
+            None if looks[i].failed else (looks[i].size_bytes, looks[i].modified_ns)
+            for i in range(count)
+        ]
+    finally:
+        free(looks)
+
+
+cdef void look_at(int dir_fd, Look *look, int flags) noexcept nogil:
     cdef struct_stat status
-    cdef int flags = 0 if followed else AT_SYMLINK_NOFOLLOW
-    cdef bytes path
-    for name in names:
-        path = os.fsencode(name)
-        if fstatat(dir_fd, PyBytes_AS_STRING(path), &status, flags) == 0:
-            found.append(
-                (status.st_size, status.st_mtim.tv_sec * 1000000000 + status.st_mtim.tv_nsec)
-            )
-        elif errno == ENOENT:
-            found.append(None)
-        else:
-            raise OSError(errno, os.strerror(errno), name)
-    return found
+    if fstatat(dir_fd, look.path, &status, flags) == 0:
+        look.size_bytes = status.st_size
+        look.modified_ns = status.st_mtim.tv_sec * 1000000000 + status.st_mtim.tv_nsec
+    else:
+        look.failed = errno
 
 
 cdef bint is_regular(int dir_fd, const char *name) noexcept nogil:

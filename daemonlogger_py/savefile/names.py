@@ -57,7 +57,7 @@ class Naming:
 
         Regular files alone, no links. Raises OSError.
         """
-        return sorted(map(SavefileName._make, listing.list_savefiles(dir_fd, self._start)))
+        return sorted(listing.list_savefiles(dir_fd, self._start, SavefileName))
 
     def format(self, epoch: int, serial: int = 0) -> str:
         """Return the name for an epoch in seconds and a serial; neither may be negative."""

@@ -52,9 +52,9 @@ def test_regular_files_of_the_prefix_alone(tmp_path: Path, place: int) -> None:
     os.mkfifo(tmp_path / "p.102")
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(f"/proc/self/fd/{place}/p.103")
-        found = list_savefiles(place, "p.")
+        found = list_savefiles(place, "p.", tuple)
     assert sorted(found) == sorted((*as_said("p.", name), name) for name in NAMES)  # type: ignore[misc]
-    assert sorted(list_savefiles(place, "p.")) == sorted(found)  # from the beginning again
+    assert sorted(list_savefiles(place, "p.", tuple)) == sorted(found)  # from the beginning again
 
 
 def test_names_that_are_no_text(tmp_path: Path, place: int) -> None:
@@ -76,9 +76,9 @@ def test_what_cannot_be_listed_is_an_error(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_bytes(b"")
     with open(file, "rb") as opened, pytest.raises(NotADirectoryError):
-        list_savefiles(opened.fileno(), "p.")
+        list_savefiles(opened.fileno(), "p.", tuple)
     with pytest.raises(OSError, match="Bad file descriptor"):
-        list_savefiles(-1, "p.")
+        list_savefiles(-1, "p.", tuple)
 
 
 def test_sizes_and_times_are_the_kernels(tmp_path: Path, place: int) -> None:

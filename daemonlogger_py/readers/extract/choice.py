@@ -7,7 +7,7 @@ what the filter accepts. Of what is left out, only what an output has to say of 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import groupby, islice
-from operator import attrgetter, itemgetter
+from operator import attrgetter
 
 from daemonlogger_py.errors import FilterError, SourceError
 from daemonlogger_py.readers.archive import Directory, Member
@@ -21,6 +21,8 @@ from daemonlogger_py.readers.extract.work import Work
 AT_ONCE = 4096
 # What an entry says of the savefile's header.
 _header_of = attrgetter("linktype", "snaplen", "nanosecond")
+# The order of the members of one directory.
+_age_of = attrgetter("epoch", "serial", "name")
 
 
 class Choice:
@@ -38,7 +40,7 @@ class Choice:
         self._stats = stats
         self._jobs = jobs
         self._few = few
-        self._said: dict[tuple[object, ...], Facts | None] = {}
+        self._facts: set[Facts] = set()
         self._unsaid: list[tuple[Directory, list[str]]] = []
 
     def take(self, members: Iterable[Member]) -> None:
@@ -51,7 +53,7 @@ class Choice:
 
     def facts(self) -> set[Facts]:
         """What there is to say of those that need no opening: no output depends on an index."""
-        known = {facts for facts in self._said.values() if facts is not None}
+        known = self._facts.copy()
         for directory, names in self._unsaid:
             for header in distinct_headers(directory.dir_fd, names):
                 if is_scanned(header):
@@ -61,38 +63,31 @@ class Choice:
 
     def _chosen(self, members: Iterable[Member]) -> Iterator[Work]:
         """Works of one directory, in its order."""
-        found: list[tuple[int, Work]] = []
-        unknown: list[tuple[int, Member]] = []
+        found: list[Work] = []
+        unknown: list[Member] = []
         newest = ""
-        numbered = enumerate(members)
-        while some := list(islice(numbered, AT_ONCE)):
-            last = some[-1][1]
-            newest = "" if last.directory.prefix is None else last.name
-            found += self._opened([one for one in some if one[1].entry is not None])
-            unknown += [one for one in some if one[1].entry is None]
-        found += self._opened(unknown)
-        found.sort(key=itemgetter(0))
-        for _, work in found:
+        rest = iter(members)
+        while some := list(islice(rest, AT_ONCE)):
+            newest = "" if some[-1].directory.prefix is None else some[-1].name
+            found += self._opened([one for one in some if one.entry is not None])
+            unknown += [one for one in some if one.entry is None]
+        if unknown:
+            found += self._opened(unknown)
+            found.sort(key=lambda work: _age_of(work.member))
+        for work in found:
             work.newest = work.member.name == newest
             yield work
 
-    def _opened(self, members: Sequence[tuple[int, Member]]) -> Iterator[tuple[int, Work]]:
-        """Works of those that an extraction has to open, with their places."""
+    def _opened(self, members: Sequence[Member]) -> Iterator[Work]:
+        """Works of those that an extraction has to open."""
         task = self._task
-        chosen, passed_by = needed(
-            [member for _, member in members],
-            task.span_from_ns,
-            task.span_to_ns,
-            task.has_index,
-        )
+        chosen, passed_by = needed(members, task.span_from_ns, task.span_to_ns, task.has_index)
         self._stats.passed_by += passed_by
-        opened = set(map(id, self._worth_opening(chosen)))
-        for member in chosen:
-            if id(member) not in opened:
-                self._pass_over(member)
-        for at, member in members:
-            if id(member) in opened:
-                yield at, Work(task, member)
+        opened = self._worth_opening(chosen)
+        if len(opened) < len(chosen):
+            others = set(map(id, opened))
+            self._pass_over([member for member in chosen if id(member) not in others])
+        return (Work(task, member) for member in opened)
 
     def _worth_opening(self, members: list[Member]) -> list[Member]:
         """Those whose sidecars do not say at a glance that nothing is in them."""
@@ -103,15 +98,14 @@ class Choice:
         look = Look(task.filter_text, task.from_ns, task.to_ns)
         return task.sidecars.worth_opening(members, look, self._stats, self._jobs)
 
-    def _pass_over(self, member: Member) -> None:
+    def _pass_over(self, members: Sequence[Member]) -> None:
+        """Keep what there is to say of these, which are of one directory."""
         self.has_more = True
-        entry = member.entry
-        if entry is not None:
-            header = _header_of(entry)
-            if header not in self._said:
-                self._said[header] = Facts.of_entry(entry)
-            if self._said[header] is not None:
-                return
-        if not self._unsaid or self._unsaid[-1][0] is not member.directory:
-            self._unsaid.append((member.directory, []))
-        self._unsaid[-1][1].append(member.name)
+        entries = {_header_of(one.entry): one.entry for one in members if one.entry is not None}
+        said = {header: Facts.of_entry(entry) for header, entry in entries.items()}
+        self._facts.update(facts for facts in said.values() if facts is not None)
+        unsaid = [
+            one.name for one in members if one.entry is None or said[_header_of(one.entry)] is None
+        ]
+        if unsaid:
+            self._unsaid.append((members[0].directory, unsaid))
