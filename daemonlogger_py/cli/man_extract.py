@@ -135,7 +135,7 @@ The catalog itself is checked row by row.
 
 A PATH is a savefile, or a directory, which stands for every ring and every savefile in it, not for
 those in directories below. Only the classic pcap format is verified; any other counts as a failure.
-A savefile that is being written may end within a record, and is then reported so.
+A savefile that its recorder is writing may end within a record, which is no fault of it.
 
 Nothing is changed without --rebuild or --repair.
 """,

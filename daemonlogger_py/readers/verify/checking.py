@@ -1,8 +1,8 @@
 """Walks and hashes savefiles, and compares them with the catalog and the index; changes nothing.
 
 Only the classic pcap format is verified; anything else counts as a failure, since nobody looked
-into it. A savefile that is being written at this moment may end within a record and then reads as
-cut short.
+into it. A savefile that a recorder is writing may end within a record, which is no fault of it; of
+one that is written without a lock, as other recorders do, nobody can tell.
 """
 
 import os
@@ -22,7 +22,8 @@ from daemonlogger_py.readers.output import write_lines
 from daemonlogger_py.readers.verify.looking import Asked, Looking, in_order
 from daemonlogger_py.readers.verify.verdict import CatalogVerdict, Verdict
 from daemonlogger_py.savefile.catalog_rows import ARCHIVED, OPEN, Entry
-from daemonlogger_py.savefile.records import walk
+from daemonlogger_py.savefile.leases import is_written
+from daemonlogger_py.savefile.records import Walk, walk
 from daemonlogger_py.savefile.survey import sha256_of
 
 FOREIGN_MAGIC = {
@@ -31,6 +32,7 @@ FOREIGN_MAGIC = {
     b"\x28\xb5\x2f\xfd": "zstd",
     b"\xfd7zXZ": "xz",
 }
+FILE_HEADER_BYTES = 24
 # A recorder says that it pruned a savefile a moment after it did.
 _PRUNED_S = 1.0
 
@@ -147,11 +149,24 @@ def _of_savefile(path: str, fd: int, task: _Task, counter: Counter) -> Verdict:
     if foreign:
         damage = f"not verified: {foreign}, and only classic pcap is verified"
         return Verdict(path, size_bytes=status.st_size, damage=damage, faults=tuple(faults))
-    found = walk(fd)
+    found, is_open = _walked(fd)
     if not task.hashed or task.entry is None or task.entry.sha256 is None:
         counter.add(found.size_bytes)
-    note = "not in the catalog" if task.strange else None
+    note = "being written" if is_open else "not in the catalog" if task.strange else None
     return Verdict.of_walk(path, found, faults=tuple(faults), note=note)
+
+
+def _walked(fd: int) -> tuple[Walk, bool]:
+    """What its records are, and whether there will be more, so that its end says nothing yet."""
+    found = walk(fd)
+    if found.damage is None or not (found.torn or found.size_bytes < FILE_HEADER_BYTES):
+        return found, False
+    try:
+        if is_written(fd):
+            return found._replace(damage=None), True
+    except OSError:  # here there are no locks: what it is to become is not known
+        return found, False
+    return walk(fd), False  # it may have been sealed meanwhile
 
 
 def _compared(fd: int, status: os.stat_result, task: _Task, counter: Counter) -> Iterator[str]:

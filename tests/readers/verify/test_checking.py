@@ -1,5 +1,6 @@
 """Verdicts on savefiles whole, damaged and foreign, and on what no longer is as it was sealed."""
 
+import fcntl
 import json
 import os
 import sqlite3
@@ -9,7 +10,7 @@ import pytest
 
 from daemonlogger_py.config.archive import IndexConfig, Where
 from daemonlogger_py.readers.index.indexing import run as index
-from daemonlogger_py.readers.verify import run
+from daemonlogger_py.readers.verify import checking, run
 from daemonlogger_py.readers.verify.checking import verdicts
 from daemonlogger_py.readers.verify.verdict import CatalogVerdict, Verdict
 from daemonlogger_py.savefile.catalog import Catalog
@@ -90,6 +91,43 @@ def test_foreign(tmp_path: Path, content: bytes, damage: str) -> None:
     assert damage in str(verdict.damage)
     assert (verdict.packets, verdict.first_ns, verdict.last_ns) == (0, None, None)
     assert verdict.size_bytes == len(content)
+
+
+@pytest.mark.parametrize("size", [0, 10, 24, 30, 40, 60, 70])
+def test_the_end_of_one_that_is_written_says_nothing(tmp_path: Path, size: int) -> None:
+    path = tmp_path / "x"
+    path.write_bytes((header() + record(1, 0, 20) + record(2, 0, 20))[:size])
+    torn = only(path)
+    with path.open("rb") as recorder:
+        fcntl.flock(recorder, fcntl.LOCK_EX)
+        written = only(path)
+    assert written.whole
+    assert torn.whole is (size in (24, 60))
+    assert written.note == (None if torn.whole else "being written")
+    assert (written.packets, written.end_offset) == (torn.packets, torn.end_offset)
+    assert only(path) == torn
+
+
+def test_damage_within_one_that_is_written_is_damage(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    path.write_bytes(header() + b"\xff" * 16 + record(1, 0, 20))
+    with path.open("rb") as recorder:
+        fcntl.flock(recorder, fcntl.LOCK_EX)
+        assert only(path).damage is not None
+
+
+def test_one_that_is_sealed_while_it_is_walked_is_walked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "x"
+    path.write_bytes((header() + record(1, 0, 20))[:-1])
+
+    def sealed(_: int) -> bool:
+        path.write_bytes(header() + record(1, 0, 20))
+        return False
+
+    monkeypatch.setattr(checking, "is_written", sealed)
+    assert only(path).whole
 
 
 def test_missing_pipe_and_device(tmp_path: Path) -> None:
