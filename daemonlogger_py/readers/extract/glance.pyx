@@ -52,7 +52,7 @@ from daemonlogger_py.readers.index.sidecar cimport (
 
 from daemonlogger_py.engine.bpf import compile_for
 from daemonlogger_py.errors import FilterError
-from daemonlogger_py.readers.index.sidecar import SUFFIX
+from daemonlogger_py.readers.index.sidecar import sidecar_name
 
 cdef enum:
     MOST_PROGRAMS = 8
@@ -73,7 +73,7 @@ cdef struct Asked:  # about one savefile
     uint32_t linktype
     Look look
 
-cdef bytes SUFFIX_BYTES = SUFFIX.encode()
+cdef bytes SUFFIX_BYTES = sidecar_name("").encode()
 # Linktypes for which libpcap compiles the same program whatever the savefile's byte order is,
 # which a sidecar does not say.
 ORDERLESS = frozenset({1, 12, 101, 113, 228, 229, 276})
