@@ -104,7 +104,8 @@ class Index:
 
     def unknown(self) -> list[Job]:
         """Savefiles that are not settled yet, the one that is being written among them."""
-        return [Job(self, name, self._size_bytes(name)) for name in sorted(self._new)]
+        dir_fd = self.directory.dir_fd
+        return [Job(self, name, size_bytes_of(dir_fd, name)) for name in sorted(self._new)]
 
     def remove(self, name: str) -> bool:
         """Remove the sidecar of a savefile; False: it has none. Raises OSError."""
@@ -128,12 +129,6 @@ class Index:
                     continue
                 if self._naming.parse(name) and not self._is_there(name) and self.remove(name):
                     yield name
-
-    def _size_bytes(self, name: str) -> int:
-        try:
-            return os.stat(name, dir_fd=self.directory.dir_fd, follow_symlinks=False).st_size
-        except OSError:
-            return 0  # gone: its turn will tell
 
     def _savefiles(self) -> Iterator[str]:
         if self._naming is None:
@@ -168,6 +163,14 @@ class Index:
                     os.unlink(name, dir_fd=self.fd)
         except OSError as error:
             raise StorageError(f"index {self.shown}: {error.strerror}") from None
+
+
+def size_bytes_of(dir_fd: int, name: str) -> int:
+    """Size of a savefile by now; 0 if it is gone: its turn will tell."""
+    try:
+        return os.stat(name, dir_fd=dir_fd, follow_symlinks=False).st_size
+    except OSError:
+        return 0
 
 
 def _opened_or_made(path: str, directory: Directory) -> int:

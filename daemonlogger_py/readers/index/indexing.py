@@ -26,7 +26,7 @@ from daemonlogger_py.readers.index.build import (
     write_sidecar,
 )
 from daemonlogger_py.readers.index.builder import UnindexableError
-from daemonlogger_py.readers.index.directory import Index, Job
+from daemonlogger_py.readers.index.directory import Index, Job, size_bytes_of
 from daemonlogger_py.readers.index.sidecar import SidecarError
 from daemonlogger_py.readers.inputs.stopping import StopSignals
 from daemonlogger_py.readers.output import tell, write_lines
@@ -129,7 +129,10 @@ class Work:
 
     def is_small(self, member: Member) -> bool:
         """Whether a savefile is to have no sidecar, and is as large as it will ever be."""
-        return member.size_bytes < self._smallest_bytes and member.state != OPEN
+        if member.size_bytes >= self._smallest_bytes or member.state == OPEN:
+            return False
+        # It may have been written between the look at its size and that at its state.
+        return size_bytes_of(member.directory.dir_fd, member.name) < self._smallest_bytes
 
     def leave(self, job: Job) -> None:
         """A savefile is too small for a sidecar: remove one of before."""

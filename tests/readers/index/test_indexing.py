@@ -15,6 +15,7 @@ import pytest
 
 from daemonlogger_py.config.archive import IndexConfig, Where
 from daemonlogger_py.errors import CatalogError, StorageError, UsageError
+from daemonlogger_py.readers.archive import Archive, Member
 from daemonlogger_py.readers.index import indexing
 from daemonlogger_py.readers.index.indexing import run
 from daemonlogger_py.savefile.catalog import Catalog
@@ -464,3 +465,21 @@ def test_a_killed_indexer_is_no_harm(ring: Ring) -> None:
         status = path.stat()
         assert indexing.fits(fd, path.name, status.st_size, status.st_mtime_ns)
     os.close(fd)
+
+
+def test_one_that_grew_since_it_was_listed_is_not_small(
+    ring: Ring, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = savefile(ring.path, traffic.packets(9, 400), name="a.pcap").read_bytes()
+    path = ring.path / "r.103"
+    path.write_bytes(content[:-1])
+    members = indexing._members
+
+    def sealed(archive: Archive) -> Iterator[Member]:
+        for member in members(archive):
+            path.write_bytes(content)  # after its size was looked at
+            yield member
+
+    monkeypatch.setattr(indexing, "_members", sealed)
+    assert run(ring.config(smallest_bytes=len(content))) == 0
+    assert ring.indexed() == ["r.103.npz"]
