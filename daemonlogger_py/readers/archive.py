@@ -164,23 +164,17 @@ class Archive:
         return sorted(found, key=lambda one: one[1].from_ns)
 
     def covered(
-        self,
-        from_ns: int | None = None,
-        to_ns: int | None = None,
-        members: Iterable[Member] | None = None,
+        self, from_ns: int | None = None, to_ns: int | None = None
     ) -> tuple[int | None, int | None]:
         """From when to when savefiles reach within that span; (None, None): not at all.
 
-        By the catalog, else by names, the first packets and the times of the files. `members` is
-        what `members()` gave, if that was asked for; otherwise they are gone through again.
+        By the catalog, else by names, the first packets and the times of the files.
         """
         from_ns = self._where.from_ns if from_ns is None else from_ns
         to_ns = self._where.to_ns if to_ns is None else to_ns
         first_ns: int | None = None
         last_ns: int | None = None
-        if members is None:
-            members = self.each()
-        for member in members:
+        for member in self.each():
             begin = self._begin(member)
             if not begin.has_packets:
                 continue

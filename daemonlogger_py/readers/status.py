@@ -178,7 +178,7 @@ def _last_known(place: Place) -> Iterator[Fact]:
         with Archive(Where(rings=(place.ring,), prefix=place.prefix)) as archive:
             for complaint in archive.complaints:
                 yield Fact("catalog", complaint.text, "yellow")
-            members = archive.members()
+            sizes_bytes = [member.size_bytes for member in archive.each()]
             catalogs = [one.catalog for one in archive.directories if one.catalog is not None]
             runs = catalogs[0].runs() if catalogs else []
     except (UsageError, CatalogError) as error:
@@ -188,7 +188,7 @@ def _last_known(place: Place) -> Iterator[Fact]:
         yield _last_run(runs[-1])
     yield Fact(
         "ring",
-        f"{counted(len(members), 'savefile')}, {size(sum(one.size_bytes for one in members))}",
+        f"{counted(len(sizes_bytes), 'savefile')}, {size(sum(sizes_bytes))}",
     )
 
 

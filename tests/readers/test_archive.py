@@ -403,18 +403,6 @@ def test_a_catalog_that_fails_is_asked_once(
         assert all(one.entry for one in archive.members())  # it is asked again another time
 
 
-def test_what_is_covered_by_members_that_were_listed(tmp_path: Path) -> None:
-    make_ring(tmp_path, savefiles=4)
-    with Archive(Where(rings=(str(tmp_path),))) as archive:
-        found = archive.members()
-        assert archive.covered(members=found) == archive.covered()
-        assert archive.covered(members=found[1:2]) == (
-            seconds(EVERY_S) + 5000,
-            seconds(EVERY_S + 49) + 5000,
-        )
-        assert archive.covered(members=[]) == (None, None)
-
-
 def test_a_kept_gap_is_one_of_the_catalog(tmp_path: Path) -> None:
     make_ring(tmp_path)
     with open_catalog(tmp_path) as catalog:
