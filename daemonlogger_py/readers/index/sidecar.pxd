@@ -85,6 +85,7 @@ cdef struct Piece:  # what malloc gave, or nothing
 cdef class Memory:  # of one sidecar, given back with the last object that points into it
     cdef Piece first
     cdef Piece second
+    cdef bint spare  # it came from those of sidecars that are gone, and goes back to them
 
 
 cdef class Sidecar:

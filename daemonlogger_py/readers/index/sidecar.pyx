@@ -91,8 +91,12 @@ cdef void give_back(Piece *piece) noexcept:
 
 cdef class Memory:
     def __dealloc__(self):
-        give_back(&self.second)
-        give_back(&self.first)  # which is the one that is asked for first
+        if self.spare:
+            give_back(&self.second)
+            give_back(&self.first)  # which is the one that is asked for first
+        else:
+            free(self.second.data)
+            free(self.first.data)
 
 
 cdef bint take_known(
@@ -171,6 +175,7 @@ cdef class Sidecar:
         cdef Array savefile
         cdef Verdict verdict
         cdef int failure = 0
+        memory.spare = True
         take_spare(&memory.first)
         take_spare(&memory.second)
         with nogil:
