@@ -27,6 +27,9 @@ export PATH := $(PATH):/usr/sbin:/sbin
 # As root, leave nothing behind in the tree that its owner cannot remove.
 AS_ROOT := $(if $(filter-out 0,$(shell id -u)),sudo) env PYTHONDONTWRITEBYTECODE=1
 
+LAB = $(AS_ROOT) $(VENV)/bin/pytest -p no:cacheprovider
+LAB_WORKERS := $(shell echo $$(($$(nproc) * 2)))
+
 PROJECT := pyproject.toml daemonlogger_py/__init__.py
 NATIVE := $(shell find daemonlogger_py -name '*.pyx' -o -name '*.pxd')
 NATIVE_MODULES := $(subst /,.,$(basename $(filter %.pyx,$(NATIVE))))
@@ -85,9 +88,15 @@ contracts: $(TEST)
 unit: $(TEST) ## the tests that need no root, on the Python of .venv
 	$(VENV)/bin/pytest -m "not lab" -n auto
 
+# Most of its tests wait most of the time: they run side by side, and those after them one by one
+# that need the machine to themselves.
 lab: $(TEST) | root test-packages ## real packets in network namespaces; needs root
 	@mkdir -p .pytest_cache
-	$(AS_ROOT) $(VENV)/bin/pytest -p no:cacheprovider tests/lab
+	@failed=0; \
+		$(LAB) -m "not alone" -n $(LAB_WORKERS) --dist loadfile \
+			--no-loadscope-reorder tests/lab || failed=$$?; \
+		$(LAB) -m alone tests/lab || failed=$$?; \
+		exit $$failed
 
 pythons: $(TEST) ## the unit tests on each other supported Python found here
 	@read -ra others <<<"$(OTHER_PYTHONS)"; [ $${#others[@]} = 0 ] || \

@@ -145,7 +145,7 @@ def surveyed(dir_fd: int, name: SavefileName) -> Entry:
             raise FileNotFoundError(errno.ENOENT, "no regular file", name.name)
         if _is_locked(fd):
             raise BlockingIOError(errno.EAGAIN, "is being written", name.name)
-        found = survey(fd)
+        found = survey(fd, progress=lambda _: _still_there(fd, name))
         # As the recorder itself: a ring must not push everything else out of memory.
         os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
     finally:
@@ -153,6 +153,12 @@ def surveyed(dir_fd: int, name: SavefileName) -> Entry:
     if found.changed:
         raise BlockingIOError(errno.EAGAIN, "changed while it was read", name.name)
     return found.entry(name, SEALED)._replace(sealed_ns=found.modified_ns)
+
+
+def _still_there(fd: int, name: SavefileName) -> None:
+    """Raise FileNotFoundError once it is pruned: while it is open, its room is not free."""
+    if os.fstat(fd).st_nlink == 0:
+        raise FileNotFoundError(errno.ENOENT, "pruned while it was read", name.name)
 
 
 def last_packet_ns(dir_fd: int, name: str) -> int:

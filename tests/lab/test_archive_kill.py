@@ -27,6 +27,8 @@ from .network import Link
 from .records import assert_run, numbers_of, savefiles, walk_all
 from .senders import replaying
 
+pytestmark = pytest.mark.alone
+
 PREFIX = "daemonlogger.pcap"
 FILES, PACKETS_A_FILE = 6, 2000
 FIRST_PORT, PORTS, RUN = 5001, 24, 300  # a port is used for RUN packets, then the next one

@@ -263,6 +263,7 @@ def test_a_lease_is_waited_for_while_there_are_others(
     recorder.stop()
 
 
+@pytest.mark.alone
 def test_a_disk_that_stalls_is_in_the_ledger(
     link: Link, record: Record, volume: MakeVolume, wide: Load
 ) -> None:

@@ -16,6 +16,8 @@ from .recorder import PHRASES
 from .records import bytes_in, packets_in, savefiles, walk_all
 from .senders import Frames
 
+pytestmark = pytest.mark.alone
+
 AT_ONCE_SECONDS = 0.1
 TRIES = 5
 RECORD_BYTES = 76  # a frame of 60 bytes and its header

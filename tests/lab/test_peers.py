@@ -3,6 +3,8 @@
 import time
 from pathlib import Path
 
+import pytest
+
 from .conftest import Record
 from .load import Load
 from .network import Link
@@ -10,6 +12,8 @@ from .peers import tcpdump_beside, tshark_fields
 from .records import Record as Packet
 from .records import records, savefiles
 from .senders import iperf3, ping, replay
+
+pytestmark = pytest.mark.alone
 
 COOKIE_BYTES = 37  # iperf3 names its session first on the connection that carries the data
 

@@ -18,6 +18,8 @@ from .recorder import Recorder
 from .records import savefiles, walk_all
 from .senders import replay
 
+pytestmark = pytest.mark.alone
+
 PACKETS = 40_000  # a round
 FILES = 20
 # What one more arena of the allocator may take; a leak a round would be far beyond it.

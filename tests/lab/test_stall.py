@@ -13,6 +13,8 @@ from .recorder import Recorder
 from .records import assert_run, bytes_in, numbers_of, savefiles, walk_all
 from .senders import replaying
 
+pytestmark = pytest.mark.alone
+
 RATE = 200_000
 
 

@@ -18,6 +18,8 @@ from .recorder import Recorder, daemonlogger, parse_totals
 from .records import assert_run, numbers_of, records, savefiles, walk, walk_all
 from .senders import Frames, ping, replay
 
+pytestmark = pytest.mark.alone
+
 OUT = "edsc0"
 SENT_LINE = re.compile(
     r"(\d+) packets sent out of (\w+), \d+ bytes, (\d+) too large, (\d+) refused by the kernel, "

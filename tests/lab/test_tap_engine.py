@@ -334,6 +334,7 @@ def stream_of(path: Path) -> bytes:
     return bytes(out)
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("offload", [True, False], ids=["offload", "software"])
 def test_transfer_arrives_whole(
     link: Link, wake: tuple[int, int], open_tap: Open, logs: Path, full: bool, offload: bool
@@ -642,6 +643,7 @@ def test_wake_up_ends_the_wait_for_a_queue(
     assert arrived(logs / "x") == packets
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("pace", [1.0, 4.0])
 def test_recorded_timing(link: Link, open_tap: Open, logs: Path, pace: float) -> None:
     """No frame is early by more than what leaves together, and no delay is carried on."""

@@ -11,6 +11,8 @@ from .recorder import Line, Recorder
 from .records import savefiles, walk, walk_all
 from .senders import Frames
 
+pytestmark = pytest.mark.alone
+
 BLUR_SECONDS = 0.2  # a busy machine
 
 

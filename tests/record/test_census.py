@@ -50,6 +50,26 @@ def test_what_is_being_written_gone_or_no_file_is_not_surveyed(ring: RingDirecto
         census.surveyed(ring.fd, name)
 
 
+def test_one_that_is_pruned_while_it_is_read_is_let_go_of(
+    ring: RingDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = ring.leave(1000)
+    path = ring.path / name.name
+    os.truncate(path, 8 << 20)
+    read, pread = 0, os.preadv
+
+    def pruned_meanwhile(fd: int, buffers: list[memoryview], offset: int) -> int:
+        nonlocal read
+        path.unlink(missing_ok=True)
+        read += (got := pread(fd, buffers, offset))
+        return got
+
+    monkeypatch.setattr(os, "preadv", pruned_meanwhile)
+    with pytest.raises(FileNotFoundError, match="pruned while it was read"):
+        census.surveyed(ring.fd, name)
+    assert 0 < read < 8 << 20
+
+
 def test_a_census_finds_what_is_unknown_altered_and_gone(ring: RingDirectory) -> None:
     known, altered, new, gone = (ring.leave(epoch) for epoch in (1000, 1100, 1200, 1300))
     being_written = ring.leave(1400)
