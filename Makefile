@@ -28,7 +28,7 @@ export PATH := $(PATH):/usr/sbin:/sbin
 AS_ROOT := $(if $(filter-out 0,$(shell id -u)),sudo) env PYTHONDONTWRITEBYTECODE=1
 
 LAB = $(AS_ROOT) $(VENV)/bin/pytest -p no:cacheprovider
-LAB_WORKERS := $(shell echo $$(($$(nproc) * 2)))
+LAB_WORKERS := $(shell echo $$(($$(nproc) + 1)))
 
 PROJECT := pyproject.toml daemonlogger_py/__init__.py
 NATIVE := $(shell find daemonlogger_py -name '*.pyx' -o -name '*.pxd')

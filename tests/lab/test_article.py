@@ -130,6 +130,7 @@ def test_five_files_of_a_ring(link: Link, record: Record, logs: Path, thousands:
     assert sorted(path.name for path in savefiles(logs, PREFIX)) == sorted(names)
 
 
+@pytest.mark.alone
 def test_share_of_a_volume(
     link: Link, record: Record, logs: Path, volume: MakeVolume, wide: Load
 ) -> None:

@@ -95,6 +95,7 @@ def test_without_ring_the_file_ends_at_a_whole_record(
     assert totals.written + totals.lost == totals.received
 
 
+@pytest.mark.alone
 def test_share_on_a_volume_that_earlier_runs_filled(
     link: Link, record: Record, volume: MakeVolume, wide: Load
 ) -> None:

@@ -5,6 +5,8 @@ import re
 import time
 from pathlib import Path
 
+import pytest
+
 from .conftest import MakeVolume, Record
 from .load import Load, write_load
 from .network import Link
@@ -33,6 +35,7 @@ def test_bytes(link: Link, record: Record, logs: Path, thousands: Load) -> None:
     assert 3 * MEBIBYTE < total <= 5 * MEBIBYTE + 1530
 
 
+@pytest.mark.alone
 def test_free_space_by_share(link: Link, record: Record, volume: MakeVolume, wide: Load) -> None:
     disk = volume(24 * MEBIBYTE)
     recorder = record("-r", "--min-free", "60%", "-s", "1m", directory=disk.path)
@@ -92,6 +95,7 @@ def test_whichever_bites_first(
     assert sum(found.size_bytes for found in walks) <= 4 * MEBIBYTE + 1530
 
 
+@pytest.mark.alone
 def test_limits_also_hold_when_another_program_fills_the_volume(
     record: Record, volume: MakeVolume, frames: Frames
 ) -> None:
