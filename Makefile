@@ -27,8 +27,9 @@ export PATH := $(PATH):/usr/sbin:/sbin
 # As root, leave nothing behind in the tree that its owner cannot remove.
 AS_ROOT := $(if $(filter-out 0,$(shell id -u)),sudo) env PYTHONDONTWRITEBYTECODE=1
 
-LAB = $(AS_ROOT) $(VENV)/bin/pytest -p no:cacheprovider
-LAB_WORKERS := $(shell echo $$(($$(nproc) + 1)))
+LAB := $(AS_ROOT) $(VENV)/bin/pytest -p no:cacheprovider tests/lab
+# One more than there are cores: tests wait now and then.
+WORKERS := $(shell echo $$(($$(nproc) + 1)))
 
 PROJECT := pyproject.toml daemonlogger_py/__init__.py
 NATIVE := $(shell find daemonlogger_py -name '*.pyx' -o -name '*.pxd')
@@ -86,16 +87,15 @@ contracts: $(TEST)
 	$(VENV)/bin/lint-imports
 
 unit: $(TEST) ## the tests that need no root, on the Python of .venv
-	$(VENV)/bin/pytest -m "not lab" -n auto
+	$(VENV)/bin/pytest -m "not lab" -n $(WORKERS)
 
 # Most of its tests wait most of the time: they run side by side, and those after them one by one
 # that need the machine to themselves.
 lab: $(TEST) | root test-packages ## real packets in network namespaces; needs root
 	@mkdir -p .pytest_cache
 	@failed=0; \
-		$(LAB) -m "not alone" -n $(LAB_WORKERS) --dist loadfile \
-			--no-loadscope-reorder tests/lab || failed=$$?; \
-		$(LAB) -m alone tests/lab || failed=$$?; \
+		$(LAB) -m "not alone" -n $(WORKERS) --dist loadfile --no-loadscope-reorder || failed=$$?; \
+		$(LAB) -m alone || failed=$$?; \
 		exit $$failed
 
 pythons: $(TEST) ## the unit tests on each other supported Python found here
@@ -107,10 +107,10 @@ installed: $(TEST)
 		[ $${#others[@]} = 0 ] || $(MAKE) --no-print-directory --keep-going "$${others[@]/%/\/.installed}"
 
 # Safe path: no test, nor a command that a test starts, may import this tree in place of what is
-# installed. What is left out reads sources, which are the same.
+# installed. What is left out reads sources or tests the tests, which are the same.
 unit-3.%: $(VENV)-3.%/.installed
-	PYTHONSAFEPATH=1 DAEMONLOGGER_BRIEF=1 $(VENV)-3.$*/bin/pytest -m "not lab and not peers" -n auto \
-		-p no:cacheprovider --ignore tests/test_house.py --ignore tests/test_imports.py
+	PYTHONSAFEPATH=1 DAEMONLOGGER_BRIEF=1 $(VENV)-3.$*/bin/pytest -m "not lab and not peers" \
+		-n $(WORKERS) -p no:cacheprovider $(addprefix --ignore tests/test_,house.py imports.py conftest.py)
 
 fuzz: $(TEST) | fuzz-packages ## fuzz what parses under AddressSanitizer, FUZZ_SECONDS long
 	PYTHON=$(VENV)/bin/python tests/fuzz/run $(FUZZ_SECONDS)

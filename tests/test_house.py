@@ -55,38 +55,33 @@ def tree(directory: Path = ROOT) -> Iterator[Path]:
             yield path
 
 
-@pytest.mark.parametrize(
-    "path",
-    [*MODULES, *PACKAGE.rglob("*.pxd"), *TESTS.rglob("*.py")],
-    ids=relative,
-)
-def test_module_opens_with_a_docstring(path: Path) -> None:
-    assert opens_with_docstring(path)
+def test_modules_open_with_a_docstring() -> None:
+    files = [*MODULES, *PACKAGE.rglob("*.pxd"), *TESTS.rglob("*.py")]
+
+    assert [relative(path) for path in files if not opens_with_docstring(path)] == []
 
 
-@pytest.mark.parametrize(
-    "path", [path for path in MODULES if path.name != "__init__.py"], ids=relative
-)
-def test_module_has_a_test_file_in_the_same_place(path: Path) -> None:
-    inside = path.relative_to(PACKAGE)
-    expected = TESTS / inside.parent / f"test_{path.stem}.py"
+def test_modules_have_a_test_file_in_the_same_place() -> None:
+    wrong = []
+    for path in MODULES:
+        inside = path.relative_to(PACKAGE)
+        expected = TESTS / inside.parent / f"test_{path.stem}.py"
+        if path.name != "__init__.py":
+            if expected.exists() is (inside.as_posix() in TESTED_ELSEWHERE):
+                wrong.append(relative(expected))
 
-    assert expected.exists() is (inside.as_posix() not in TESTED_ELSEWHERE), relative(expected)
+    assert wrong == []
 
 
 def test_exceptions_are_of_modules_that_exist() -> None:
     assert [name for name in TESTED_ELSEWHERE if not (PACKAGE / name).exists()] == []
 
 
-@pytest.mark.parametrize("path", NATIVE, ids=relative)
-def test_native_module_is_typed_and_built(path: Path) -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    built = {
-        source for ext in project["tool"]["setuptools"]["ext-modules"] for source in ext["sources"]
-    }
+def test_native_modules_are_typed_and_built() -> None:
+    built = {source for extension in BUILD["ext-modules"] for source in extension["sources"]}
 
-    assert path.with_suffix(".pyi").exists()
-    assert relative(path) in built
+    assert [relative(path) for path in NATIVE if not path.with_suffix(".pyi").exists()] == []
+    assert built == {relative(path) for path in NATIVE}
 
 
 def test_every_package_is_installed() -> None:

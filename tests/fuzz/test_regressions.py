@@ -34,12 +34,16 @@ REGRESSIONS = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("name", "seed"), [(name, seed) for name, (_, inputs) in TARGETS.items() for seed in inputs]
-)
-def test_seed(name: str, seed: str) -> None:
+@pytest.mark.parametrize("name", TARGETS)
+def test_seeds(name: str) -> None:
     one_input, inputs = TARGETS[name]
-    one_input(inputs[seed])
+    assert inputs
+    for seed, data in inputs.items():
+        try:
+            one_input(data)
+        except BaseException as error:
+            error.add_note(f"seed: {seed}")
+            raise
 
 
 @pytest.mark.parametrize(
