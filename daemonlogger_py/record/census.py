@@ -134,16 +134,18 @@ def is_being_written(dir_fd: int, name: str) -> bool:
         os.close(fd)
 
 
-def surveyed(dir_fd: int, name: SavefileName) -> Entry:
+def surveyed(dir_fd: int, name: SavefileName, *, sealed: bool = False) -> Entry:
     """Read and hash a savefile that nobody writes, and return what can be known of it alone.
 
-    Raises OSError: FileNotFoundError when it is gone, BlockingIOError when it is being written.
+    Of one that is known to be `sealed` nobody is asked: for the moment of asking it would seem to
+    be leased, and another be pruned for it; at our priority that moment can be long. Raises
+    OSError: FileNotFoundError when it is gone, BlockingIOError when it is being written.
     """
     fd = os.open(name.name, _READ, dir_fd=dir_fd)
     try:
         if not S_ISREG(os.fstat(fd).st_mode):
             raise FileNotFoundError(errno.ENOENT, "no regular file", name.name)
-        if _is_locked(fd):
+        if not sealed and _is_locked(fd):
             raise BlockingIOError(errno.EAGAIN, "is being written", name.name)
         found = survey(fd, progress=lambda _: _still_there(fd, name))
         # As the recorder itself: a ring must not push everything else out of memory.

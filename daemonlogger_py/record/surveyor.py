@@ -154,6 +154,7 @@ class Surveyor:
 
     def _survey(self, job: Job) -> Done:
         try:
-            return Done(job, census.surveyed(self._dir_fd, job.name), None)
+            sealed = job.note is not None
+            return Done(job, census.surveyed(self._dir_fd, job.name, sealed=sealed), None)
         except OSError as error:
             return Done(job, None, error)

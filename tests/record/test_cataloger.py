@@ -59,7 +59,7 @@ class Recording:
         self._cataloger = Cataloger(
             self._theirs, self._ready, self._journal, os.getppid(), again=again
         )
-        self._thread = threading.Thread(target=self._run)
+        self._thread = threading.Thread(target=self._run, daemon=True)  # also when a test fails
         self._thread.start()
 
     def _run(self) -> None:
@@ -343,9 +343,9 @@ def test_the_end_is_written_before_what_is_still_to_be_hashed(
     gate = threading.Event()
     surveyed = census.surveyed
 
-    def slow(dir_fd: int, name: SavefileName) -> Entry:
+    def slow(dir_fd: int, name: SavefileName, *, sealed: bool) -> Entry:
         assert gate.wait(WAIT_S)
-        return surveyed(dir_fd, name)
+        return surveyed(dir_fd, name, sealed=sealed)
 
     monkeypatch.setattr(census, "surveyed", slow)
     recording = Recording(ring)
@@ -409,7 +409,7 @@ def test_killed_with_savefiles_still_to_be_hashed(
     ring: RingDirectory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(census, "surveyed", lambda *_: threading.Event().wait())  # never done
+        patch.setattr(census, "surveyed", lambda *_, **__: threading.Event().wait())  # never done
         recording = Recording(ring)
         recording.seals(1000, packets=4, dropped=2)
         recording.seals(1100, lost=1)

@@ -38,6 +38,7 @@ def test_what_is_being_written_gone_or_no_file_is_not_surveyed(ring: RingDirecto
         assert census.is_being_written(ring.fd, name.name)
         with pytest.raises(BlockingIOError):
             census.surveyed(ring.fd, name)
+        assert census.surveyed(ring.fd, name, sealed=True).packets  # nobody is asked
     assert not census.is_being_written(ring.fd, name.name)
     (ring.path / name.name).unlink()
     assert not census.is_there(ring.fd, name.name)

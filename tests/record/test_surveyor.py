@@ -129,7 +129,7 @@ def test_too_many_are_refused_and_none_is_queued_twice(
 def test_it_is_closed_without_waiting(ring: RingDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
     reading, go_on, surveyed = threading.Event(), threading.Event(), []
 
-    def survey(_: int, name: SavefileName) -> NoReturn:
+    def survey(_: int, name: SavefileName, *, sealed: bool) -> NoReturn:
         surveyed.append(name)
         reading.set()
         go_on.wait(WAIT_S)
