@@ -1,5 +1,6 @@
 """The catalog of a recording that is noted down: its rows, its gaps, and the line it tells."""
 
+import gc
 import json
 import os
 import socket
@@ -79,6 +80,8 @@ class Recording:
             yield
             self._thread.join(WAIT_S)
         assert not self._thread.is_alive()
+        del self._cataloger  # with its transaction, as a process would
+        gc.collect()
 
     def note(self, note: str, *, at_s: float = 1000.0, **facts: object) -> None:
         message = {"note": note, "at_ns": round(at_s * SECOND_NS), **facts}
