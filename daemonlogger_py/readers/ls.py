@@ -23,6 +23,7 @@ from daemonlogger_py.readers.ls_rows import (
 from daemonlogger_py.readers.output import tell, write_lines
 from daemonlogger_py.readers.tables import on_terminal, show
 from daemonlogger_py.savefile.catalog_rows import Gap, Pin
+from daemonlogger_py.savefile.pinned import Pins
 
 
 class Totals:
@@ -133,10 +134,11 @@ class Listing:
 
     def _things(self, directory: Directory) -> Iterator[Listed | Gap]:
         pins = self._pins(directory)
+        together = Pins((pin.from_ns, pin.to_ns) for pin in pins)
         gaps = [gap for where, gap in self._gaps if where is directory]
         gaps.reverse()
         for member in self._archive.members_of(directory):
-            listed = Listed.of(member, pins)
+            listed = Listed.of(member, pins, together)
             while gaps and gaps[-1].from_ns < listed.begin_ns:
                 self._totals.add_gap(gaps[-1])
                 yield gaps.pop()

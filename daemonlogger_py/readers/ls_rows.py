@@ -14,7 +14,7 @@ from daemonlogger_py.readers.inputs.ring import first_packet_ns
 from daemonlogger_py.readers.tables import Column, Row
 from daemonlogger_py.savefile.catalog_rows import Gap, Pin
 from daemonlogger_py.savefile.names import printable
-from daemonlogger_py.savefile.pinned import holds
+from daemonlogger_py.savefile.pinned import Pins, holds
 
 FOR_PEOPLE = (
     Column("savefile", folds=True),
@@ -46,13 +46,15 @@ class Listed(NamedTuple):
     pins: tuple[int, ...]
 
     @classmethod
-    def of(cls, member: Member, pins: Sequence[Pin]) -> Self:
-        """Find out what the catalog, or the first record, says."""
+    def of(cls, member: Member, pins: Sequence[Pin], together: Pins) -> Self:
+        """Find out what the catalog, or the first record, says; `together` are all `pins`."""
         entry = member.entry
         if entry is not None:
             first_ns = entry.first_ns
         else:
             first_ns = first_packet_ns(member.directory.dir_fd, member.name)
+        if not together.cover(member):  # nearly always, and one by one they may be many
+            return cls(member, first_ns, ())
         holding = (
             pin.number
             for pin in pins

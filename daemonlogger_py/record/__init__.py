@@ -14,7 +14,7 @@
 ``signals``     INT, TERM, QUIT, HUP, USR1, and the wake-up descriptor
 ``messages``    what a person or a machine reads; ``clocks`` whether the clock was set
 ``watch``       the interface: down, gone, back; ``taps`` those that packets are sent on to
-``chronicle``   notes what happens for the catalog, and asks what is pinned (``pins``)
+``chronicle``   notes what happens for the catalog, and asks what is pinned
 
 The catalog has a process of its own, so that no packet ever waits for it:
 

@@ -29,7 +29,7 @@ from daemonlogger_py.record.clocks import ClockWatch
 from daemonlogger_py.record.figures import kept_filter
 from daemonlogger_py.record.messages import Tell
 from daemonlogger_py.record.openfile import Sealed
-from daemonlogger_py.record.pins import Pins
+from daemonlogger_py.savefile.pinned import Pins
 
 if TYPE_CHECKING:
     from daemonlogger_py.record.opening import Opened

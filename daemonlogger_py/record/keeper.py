@@ -13,11 +13,11 @@ from typing import NamedTuple, Protocol
 from daemonlogger_py.errors import StorageError
 from daemonlogger_py.record.archive import Archiver
 from daemonlogger_py.record.messages import Tell
-from daemonlogger_py.record.pins import Pins
 from daemonlogger_py.record.prune import Enforced, Pruner
 from daemonlogger_py.record.retention import Limits, Plan, Volume, plan
 from daemonlogger_py.record.ring import Ring
 from daemonlogger_py.savefile.names import Naming, SavefileName
+from daemonlogger_py.savefile.pinned import Pins
 
 # What others did to the directory is looked for this often, and never for more than a hundredth
 # of the time.

@@ -16,7 +16,7 @@ from daemonlogger_py.record.opening import LogDir, Opened
 from daemonlogger_py.record.rollover import RollGrid
 
 if TYPE_CHECKING:
-    from daemonlogger_py.record.pins import Pins
+    from daemonlogger_py.savefile.pinned import Pins
 
 
 def introduce(opened: Opened, tell: Tell) -> None:
@@ -173,8 +173,8 @@ def foretell(opened: Opened, tell: Tell) -> None:
 def _pinned(config: RecorderConfig) -> "Pins":
     """What is pinned, as far as the catalog can be read."""
     from daemonlogger_py.errors import CatalogError
-    from daemonlogger_py.record.pins import Pins
     from daemonlogger_py.savefile.catalog import Catalog
+    from daemonlogger_py.savefile.pinned import Pins
 
     path = os.path.join(config.outside(config.log_dir), f"{config.prefix}.catalog")
     try:

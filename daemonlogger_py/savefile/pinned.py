@@ -4,7 +4,9 @@ By name and modification time alone, so that it also holds for savefiles no cata
 none of them opened. It rather holds a savefile too many than one too few.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterable
+from typing import Protocol
 
 _NS = 1_000_000_000
 EARLY_NS = _NS
@@ -46,3 +48,42 @@ def merged(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
         else:
             found.append((from_ns, to_ns))
     return found
+
+
+class Dated(Protocol):
+    """What pins go by, of a savefile."""
+
+    @property
+    def epoch(self) -> int:
+        """The second in its name."""
+
+    @property
+    def modified_ns(self) -> int:
+        """When it was written last."""
+
+
+class Pins:
+    """Spans [from_ns, to_ns), ns since 1970, in any order; they may overlap.
+
+    A savefile is looked up in O(log n) of them.
+    """
+
+    def __init__(self, spans: Iterable[tuple[int, int]] = ()) -> None:
+        self.spans = merged(spans)
+        """The same time as separate spans in order."""
+        self._ends = [to_ns for _, to_ns in self.spans]
+
+    def __bool__(self) -> bool:
+        """Whether anything is pinned."""
+        return bool(self.spans)
+
+    def __eq__(self, other: object) -> bool:
+        """Whether the same time is pinned."""
+        return isinstance(other, Pins) and self.spans == other.spans
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def cover(self, savefile: Dated) -> bool:
+        """Whether `savefile` may hold a packet of a pinned span."""
+        at = bisect_right(self._ends, earliest_ns(savefile.epoch, savefile.modified_ns))
+        return at < len(self.spans) and holds(*self.spans[at], savefile.epoch, savefile.modified_ns)

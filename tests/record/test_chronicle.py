@@ -17,7 +17,7 @@ from daemonlogger_py.record.chronicle import Chronicle
 from daemonlogger_py.record.clocks import Jump
 from daemonlogger_py.record.figures import kept_filter
 from daemonlogger_py.record.openfile import Sealed
-from daemonlogger_py.record.pins import Pins
+from daemonlogger_py.savefile.pinned import Pins
 
 from .fakes import Told
 

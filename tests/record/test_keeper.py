@@ -10,9 +10,9 @@ import pytest
 from daemonlogger_py.errors import StorageError
 from daemonlogger_py.record import keeper as module
 from daemonlogger_py.record.keeper import Keeper, look_at_volume
-from daemonlogger_py.record.pins import Pins
 from daemonlogger_py.record.retention import Limits, Volume
 from daemonlogger_py.savefile.names import Naming, SavefileName
+from daemonlogger_py.savefile.pinned import Pins
 
 from .fakes import Told
 

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemonlogger_py.savefile.pinned import EARLY_NS, earliest_ns, holds, merged
+from daemonlogger_py.record.ringfile import Savefile
+from daemonlogger_py.savefile.pinned import EARLY_NS, Pins, earliest_ns, holds, merged
 
 NS = 1_000_000_000
 EPOCH = 1000
@@ -58,3 +59,36 @@ def test_merged_spans_cover_the_same_time(found: list[tuple[int, int]]) -> None:
     covered = {moment for begin, end in found for moment in range(begin, end)}
     assert {moment for begin, end in result for moment in range(begin, end)} == covered
     assert all(end < begin for (_, end), (begin, _) in pairwise(result))
+
+
+def savefile(epoch: int, modified_s: float) -> Savefile:
+    return Savefile(epoch, 0, f"t.{epoch}", 1, 1, round(modified_s * NS))
+
+
+@given(spans, st.integers(0, 60), st.integers(0, 60))
+def test_as_each_pin_for_itself(found: list[tuple[int, int]], epoch: int, modified_s: int) -> None:
+    in_ns = [(begin * NS, end * NS) for begin, end in found if begin < end]
+    one_by_one = any(holds(*span, epoch, modified_s * NS) for span in in_ns)
+
+    assert Pins(in_ns).cover(savefile(epoch, modified_s)) is one_by_one
+
+
+@pytest.mark.parametrize(
+    ("epoch", "modified_s", "kept"),
+    [
+        (90, 95, False),
+        (90, 100, True),
+        (105, 106, True),
+        (109, 120, True),
+        (112, 120, False),
+        (900, 107, True),
+    ],
+)
+def test_what_overlaps_is_kept(epoch: int, modified_s: float, kept: bool) -> None:
+    assert Pins([(100 * NS, 110 * NS)]).cover(savefile(epoch, modified_s)) is kept
+
+
+def test_nothing_is_pinned_without_pins() -> None:
+    assert not Pins()
+    assert not Pins().cover(savefile(1, 2))
+    assert Pins([(1, 2)]) == Pins([(1, 2), (1, 1)])
