@@ -12,6 +12,8 @@ from typing import NoReturn
 
 from daemonlogger_py.errors import DaemonloggerError, OutputError
 
+FAILED = 1
+NO_THREAD = "can't start new thread"  # how the interpreter says so
 UNWRITTEN = 120  # as the interpreter says that it could not write what was left to write
 INTERRUPTED = 130  # 128 + SIGINT, as a shell reports a program that died of it
 
@@ -42,6 +44,11 @@ def run(program: str, command: Callable[[], int]) -> int:
         return error.exit_status
     except KeyboardInterrupt:
         return INTERRUPTED
+    except RuntimeError as error:
+        if str(error) != NO_THREAD:
+            raise
+        _complain(program, "no thread can be started: processes are limited (ulimit -u, TasksMax)")
+        return FAILED
 
 
 def leave(status: int) -> NoReturn:
@@ -68,12 +75,13 @@ def _open_standard_descriptors() -> None:
             break
     if sys.stdout is None:
         sys.stdout = os.fdopen(1, "w", closefd=False)
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(2, "w", errors="backslashreplace", closefd=False)
 
 
 def _complain(program: str, message: str) -> None:
     # A file name may hold a line end, or what a terminal obeys; the message is one plain line.
     shown = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in " ".join(message.split()))
-    if sys.stderr is not None:
-        with suppress(OSError):  # the exit status says it too
-            sys.stderr.write(f"{program}: {shown}\n")
-            sys.stderr.flush()
+    with suppress(OSError):  # the exit status says it too
+        sys.stderr.write(f"{program}: {shown}\n")
+        sys.stderr.flush()

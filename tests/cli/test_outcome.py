@@ -39,6 +39,24 @@ def test_interrupt(capsys) -> None:
     assert capsys.readouterr() == ("", "")
 
 
+def test_no_thread_to_be_had_is_told(capsys) -> None:
+    assert outcome.run("dlctl", raising(RuntimeError("can't start new thread"))) == 1
+    said = "dlctl: no thread can be started: processes are limited (ulimit -u, TasksMax)\n"
+    assert capsys.readouterr() == ("", said)
+    with pytest.raises(RuntimeError, match="defect"):
+        outcome.run("dlctl", raising(RuntimeError("defect")))
+
+
+def test_without_standard_error_it_does_what_it_does() -> None:
+    script = (
+        "import sys; from daemonlogger_py.cli import outcome;"
+        " sys.exit(outcome.run('x', lambda: sys.stderr.isatty() + sys.stderr.write('\\udcff') - 1))"
+    )
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(["sh", "-c", '"$0" "$@" 2>&-', *command], check=False)
+    assert done.returncode == 0
+
+
 def test_unexpected_failure_is_not_hidden() -> None:
     with pytest.raises(ValueError, match="defect"):
         outcome.run("dlctl", raising(ValueError("defect")))

@@ -21,7 +21,7 @@ from time import monotonic
 from typing import Any
 
 from daemonlogger_py.config.streams import Plugin
-from daemonlogger_py.errors import UsageError
+from daemonlogger_py.errors import StorageError, UsageError
 from daemonlogger_py.readers.streams import forked
 from daemonlogger_py.readers.streams.facts import PluginResult
 from daemonlogger_py.readers.streams.outdir import OutDir
@@ -87,7 +87,13 @@ class _Process:
         self._timeout_s = plugin.timeout_s
         theirs_in, self._to = os.pipe()
         self._from, theirs_out = os.pipe()
-        self._pid = forked.fork()
+        try:
+            self._pid = forked.fork()
+        except OSError as error:
+            for fd in (theirs_in, self._to, self._from, theirs_out):
+                os.close(fd)
+            why = f"no process can be started for the plug-in: {error.strerror}"
+            raise StorageError(why) from error
         if not self._pid:
             _in_child(plugin, outdir_fd, theirs_in, theirs_out)
         os.close(theirs_in)

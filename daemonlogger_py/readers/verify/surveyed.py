@@ -91,5 +91,5 @@ class Surveyed(Entries):
 
 
 def _told(error: OSError) -> StorageError:
-    where = tempfile.gettempdir() if os.environ.get("TMPDIR") else "/var/tmp"  # noqa: S108
+    where = os.environ.get("TMPDIR") or "/var/tmp"  # noqa: S108
     return StorageError(f"temporary file in {where}: {error.strerror}")
