@@ -62,8 +62,9 @@ FILES = (
         "PREFIX.catalog",
         (
             "The catalog of a ring, an SQLite database with PREFIX.catalog-wal and"
-            " PREFIX.catalog-shm: what is in each savefile, what was not recorded, and what is"
-            " pinned. It is kept by a process of its own; recording does not depend on it."
+            " PREFIX.catalog-shm, PREFIX.catalog-pages and PREFIX.catalog-end, see dlctl(1): what"
+            " is in each savefile, what was not recorded, and what is pinned. It is kept by a"
+            " process of its own; recording does not depend on it."
         ),
     ),
     (
@@ -74,7 +75,8 @@ FILES = (
 
 FILES_NOTE = """\
 Only regular files in the log directory that are named exactly so are counted and pruned, those of
-earlier runs included; links and directories are left alone.
+earlier runs included, with what dlctl-verify(1) keeps beside one that it repaired
+(SAVEFILE.damaged, .SAVEFILE.repairing); links and directories are left alone.
 """
 
 EXIT_STATUS = (

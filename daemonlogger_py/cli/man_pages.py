@@ -13,7 +13,8 @@ from daemonlogger_py.config.archive_options import VERB_OPTIONS, groups_of
 TIME = """\
 TIME is in seconds since 1970, a date such as 2024-05-01 or 2024-05-01T14:00:00Z, a time of this day
 such as 14:00, today, yesterday, now, or a time ago such as -90m (s, m, h, d or w); local time where
-no zone is given. Times that are printed are UTC, and are accepted as they stand.
+no zone is given. Times that are printed are UTC, and
+are accepted as they stand; nanoseconds, as --json has them, are not.
 """
 SIZE = "SIZE is in bytes, or a number and k, m, g or t (powers of 1024)."
 

@@ -219,9 +219,10 @@ VERIFY_OPTIONS: tuple[Option, ...] = (
         help="keep the whole records of damaged savefiles, and the original too",
         man="Cut what is left of a record off the end of a savefile that nobody writes to. Where"
         " there is damage in the middle, write all whole records to a new file, and keep the"
-        " damaged one as NAME.damaged, which is never pruned: it goes on taking room until you"
-        " remove it. No whole record is lost, whenever the program is killed. The index of a"
-        " savefile that was repaired is removed, and what a killed repair left.",
+        " damaged one as NAME.damaged. A ring counts that as the savefile's own and prunes both"
+        " together: move it out of the directory to keep it. No whole record is lost, whenever"
+        " the program is killed. The index of a savefile that was repaired is removed, and what a"
+        " killed repair left.",
         group=CHECKS,
     ),
     JSON._replace(

@@ -322,14 +322,15 @@ OPTIONS: tuple[Option, ...] = (
         metavar="on|off",
         parse=partial(units.parse_choice, choices=("on", "off")),
         types=TEXT_TYPES,
-        default="on with -r",
+        default="on with -r, of an interface",
         help="keep a catalog of the savefiles beside them, for dlctl",
         man="Whether a catalog of the savefiles is kept beside them (PREFIX.catalog, an SQLite"
         " database): what each holds and its SHA-256, what was not recorded and why, and which"
         " spans of time are pinned, which dlctl pin does: their savefiles are not pruned. It is"
         " kept by a process of its own, at the lowest priority; that it is missing, damaged or"
         " locked is said, and recording goes on. dlctl verify --rebuild makes it anew."
-        " PREFIX.[0-9]* matches savefiles alone, PREFIX.* the catalog as well.",
+        " PREFIX.[0-9]* matches savefiles, and what a repair keeps beside them, PREFIX.* the"
+        " catalog as well.",
         group=RING,
         live_only=True,
         savefiles_only=True,
