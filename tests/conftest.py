@@ -152,7 +152,8 @@ def nothing_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
     # One that failed is not told more: its traceback holds what it had.
     if request.session.testsfailed > failed or not _left(descriptors, children):
         return
-    request.node.funcargs.clear()  # nobody needs them any more, but pytest lets go of them later
+    # Nobody needs them any more, but pytest lets go of them later.
+    (request.node.funcargs or {}).clear()
     if _left(descriptors, children):
         gc.collect()
     # a thread that was told to end may be about to

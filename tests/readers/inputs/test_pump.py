@@ -1,9 +1,12 @@
 """Everything comes once and in order, whoever is slower; every end is prompt and whole."""
 
+import fcntl
 import os
 import signal
+import termios
 import threading
 import time
+from array import array
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -134,6 +137,16 @@ def test_a_consumer_that_fails_ends_the_reading(tmp_path) -> None:
         consume()
 
 
+def interrupt_once_read(pipe_fd: int) -> None:
+    """Send this process SIGINT when nothing is left in a pipe, and a moment later."""
+    left = array("i", [1])
+    while left[0]:
+        time.sleep(0.05)
+        fcntl.ioctl(pipe_fd, termios.FIONREAD, left)
+    time.sleep(0.2)  # for what was read to be taken
+    os.kill(os.getpid(), signal.SIGINT)
+
+
 @pytest.mark.parametrize("put_first", [b"", capture(3)[:-4], capture(3)])
 def test_a_signal_ends_a_pipe_that_stalls(tmp_path, put_first: bytes) -> None:
     path = tmp_path / "pipe"
@@ -145,7 +158,7 @@ def test_a_signal_ends_a_pipe_that_stalls(tmp_path, put_first: bytes) -> None:
     lines: list[str] = []
     with StopSignals() as stopping, Inputs(Selection(files=(str(path),)), stopping) as inputs:
         inputs.open()
-        killer = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT))
+        killer = threading.Thread(target=interrupt_once_read, args=(write_fd,))
         killer.start()
         with Pump(inputs, lines.append) as pump:
             for buffer, _ in pump:
