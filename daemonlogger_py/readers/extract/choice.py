@@ -17,6 +17,7 @@ from daemonlogger_py.readers.extract.sidecars import Look
 from daemonlogger_py.readers.extract.stats import Stats
 from daemonlogger_py.readers.extract.task import Facts, Task
 from daemonlogger_py.readers.extract.work import Work
+from daemonlogger_py.savefile.catalog_rows import OPEN
 
 AT_ONCE = 4096
 # What an entry says of the savefile's header.
@@ -36,6 +37,8 @@ class Choice:
         """One for each savefile that is to be opened, numbered in the order of the output."""
         self.has_more = False
         """Whether there are savefiles that may hold packets of the span and need no opening."""
+        self.unknown = 0
+        """How many savefiles no catalog describes."""
         self._task = task
         self._stats = stats
         self._jobs = jobs
@@ -81,7 +84,11 @@ class Choice:
     def _opened(self, members: Sequence[Member]) -> Iterator[Work]:
         """Works of those that an extraction has to open."""
         task = self._task
-        chosen, passed_by = needed(members, task.span_from_ns, task.span_to_ns, task.has_index)
+        # What is being written has no entry yet, with any catalog.
+        self.unknown += sum(one.entry is None and one.state != OPEN for one in members)
+        chosen, passed_by = needed(
+            members, task.span_from_ns, task.span_to_ns, task.reads_all, task.named
+        )
         self._stats.passed_by += passed_by
         opened = self._worth_opening(chosen)
         if len(opened) < len(chosen):

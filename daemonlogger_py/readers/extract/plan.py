@@ -4,10 +4,12 @@ What the catalog says of a savefile is exact, and what a sidecar says is too: th
 are kept, for it to decide about. A ring that has neither is judged by what the kernel and the
 recorder left on it: a savefile was opened in the second that its name says, and written for the
 last time when the file system says. Where the first packets do not bear that out, as in a ring of
-other people's captures, nothing is left out.
+other people's captures, nothing is left out; nor is what was asked for by its own name. Of packets
+in between that are outside of these times, as where a clock was set forth and back, only a catalog
+or an index knows.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from itertools import groupby
 
 from daemonlogger_py.readers.archive import Directory, Member
@@ -20,12 +22,14 @@ def needed(
     members: Sequence[Member],
     from_ns: int | None,
     to_ns: int | None,
-    has_index: Callable[[Directory], bool],
+    reads_all: Callable[[Directory], bool],
+    named: Container[tuple[str, str]] = (),
 ) -> tuple[list[Member], int]:
     """Those that may hold packets of [from_ns, to_ns), in their order.
 
-    The number besides counts those that were left out for their names and times alone. `has_index`
-    says whether there are sidecars for savefiles of a directory.
+    The number besides counts those that were left out for their names and times alone, which is
+    done neither where `reads_all` says so of a directory, nor to those `named`, by path of the
+    directory and name.
     """
     if from_ns is None and to_ns is None:
         return [member for member in members if not _is_empty(member)], 0
@@ -35,13 +39,18 @@ def needed(
         of_one = list(group)
         unknown = [member for member in of_one if member.entry is None]
         directory = of_one[0].directory
-        by_times = bool(unknown) and directory.prefix is not None and not has_index(directory)
+        judged = [one for one in unknown if (directory.path, one.name) not in named]
+        by_times = bool(judged) and directory.prefix is not None and not reads_all(directory)
         span = _Span(from_ns, to_ns) if by_times and _as_recorded(unknown) else None
         for member in of_one:
             if member.entry is not None:
                 if _holds(member, from_ns, to_ns):
                     chosen.append(member)
-            elif span is not None and span.leaves_out(member):
+            elif (
+                span is not None
+                and span.leaves_out(member)
+                and (directory.path, member.name) not in named
+            ):
                 passed_over += 1
             else:
                 chosen.append(member)

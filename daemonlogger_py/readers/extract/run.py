@@ -10,9 +10,9 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 
-from daemonlogger_py.config.archive import ExtractConfig, Where
+from daemonlogger_py.config.archive import ExtractConfig
 from daemonlogger_py.engine.buffer import Buffer
-from daemonlogger_py.errors import FilterError, SourceError
+from daemonlogger_py.errors import FilterError, SourceError, StorageError
 from daemonlogger_py.readers.archive import Archive, Member, gap_lines
 from daemonlogger_py.readers.extract.choice import Choice
 from daemonlogger_py.readers.extract.chunk import Chunk
@@ -50,6 +50,8 @@ def run(config: ExtractConfig) -> int:
             to_ns=config.where.to_ns,
             reverse=config.reverse,
             sidecars=sidecars,
+            scans_all=not config.use_index,
+            named=frozenset(map(os.path.split, config.where.paths)),
         )
         check_filter(config.filter_text)
         if config.follow:
@@ -83,7 +85,6 @@ class Extraction:
         self._begun_ns = time.monotonic_ns()
         self._config = config
         self._task = task
-        self._reverse = config.reverse
         self._output = output
         self._jobs = config.jobs or len(os.sched_getaffinity(0))
         self.stats = Stats()
@@ -146,12 +147,27 @@ class Extraction:
 
     def report(self, archive: Archive, *, nothing: bool = True) -> None:
         """Say on standard error what is not in the output, and why; `nothing`: also if all is."""
-        where = self._config.where
         if self._pruned:
             tell("extract", _of_pruned(self._pruned))
-        gaps = self.tell_gaps(archive, where.from_ns)
+        gaps = self.tell_gaps(archive, self._config.where.from_ns)
         if nothing and not self.packets:
-            tell("extract", f"no packet matched; {_of_coverage(archive, where, gaps)}")
+            tell("extract", f"no packet matched; {self._of_coverage(archive, gaps)}")
+
+    def _of_coverage(self, archive: Archive, gaps: bool) -> str:  # noqa: FBT001
+        where = self._config.where
+        first_ns, last_ns = archive.covered(where.from_ns, where.to_ns)
+        catalogs = [one.catalog for one in archive.directories if one.prefix is not None]
+        if first_ns is None or last_ns is None:
+            nothing = "nothing is recorded of that time"
+            if not self._choice.unknown:
+                return nothing
+            unknown = counted(self._choice.unknown, "savefile")
+            sure = "; dlctl verify --rebuild tells for sure" if catalogs else ""
+            return f"{nothing} by the names and times of {unknown} that no catalog describes{sure}"
+        but = ", with the gaps above" if gaps else ""
+        if None in catalogs:
+            but += "; without a catalog, whether all of that was recorded is not known"
+        return f"savefiles reach from {utc(first_ns)} to {utc(last_ns)}{but}"
 
     def tell_gaps(self, archive: Archive, from_ns: int | None) -> bool:
         """Say what since `from_ns` was not recorded and was not said yet; returns if there is."""
@@ -319,21 +335,17 @@ def _temporary_file() -> int:
     directory = None if os.environ.get("TMPDIR") else "/var/tmp"  # noqa: S108
     if directory is not None and not os.access(directory, os.W_OK):
         directory = None
-    with tempfile.TemporaryFile(dir=directory) as file:
-        return os.dup(file.fileno())
+    try:
+        with tempfile.TemporaryFile(dir=directory) as file:
+            return os.dup(file.fileno())
+    except OSError as error:
+        raise StorageError(
+            f"temporary file for packets out of order: {error.strerror}; accepted are a writable"
+            " TMPDIR, or a larger --memory"
+        ) from error
 
 
 def _of_pruned(pruned: Sequence[Member]) -> str:
     which = pruned[0].shown if len(pruned) == 1 else f"{pruned[0].shown} to {pruned[-1].shown}"
     verb = "was" if len(pruned) == 1 else "were"
     return f"{counted(len(pruned), 'savefile')} {verb} pruned before being read: {which}"
-
-
-def _of_coverage(archive: Archive, where: Where, gaps: bool) -> str:  # noqa: FBT001
-    first_ns, last_ns = archive.covered(where.from_ns, where.to_ns)
-    if first_ns is None or last_ns is None:
-        return "nothing is recorded of that time"
-    but = ", with the gaps above" if gaps else ""
-    if any(one.prefix is not None and one.catalog is None for one in archive.directories):
-        but += "; without a catalog, whether all of that was recorded is not known"
-    return f"savefiles reach from {utc(first_ns)} to {utc(last_ns)}{but}"

@@ -62,6 +62,9 @@ cdef class Scan:
     cdef uint64_t looked_at  # bytes, in this step
     cdef uint64_t loaded_at  # byte offset of what the chunk has loaded
     cdef int verdict
+    cdef int kept_verdict  # with `reverse`: of the earliest damage so far, for the end
+    cdef uint64_t kept_at
+    cdef int kept_failed
     cdef int failed
     cdef readonly uint64_t packets  # looked at
     cdef readonly uint64_t bytes_read
@@ -88,7 +91,7 @@ cdef class Scan:
         """Go on with these instead of what is left."""
         self.ranges = ranges
         self.taken = 0
-        self.verdict = GOING
+        self.verdict = self.kept_verdict = GOING
         self.begin_range()
 
     def extend(self, uint64_t size_bytes):
@@ -205,8 +208,20 @@ cdef class Scan:
         self.verdict = verdict
         if verdict == GOING:
             self.end_range(part)
-            if chunk.used >= CHUNK_BYTES or self.looked_at >= STEP_BYTES:
-                self.pause()
+        elif CUT_HEADER <= verdict <= READ_FAILED and verdict != DISAGREES:
+            # The ranges before are what a scan forwards would have come to first.
+            self.kept_verdict = verdict
+            self.kept_at = self.at
+            self.kept_failed = self.failed
+            self.verdict = GOING
+            self.taken += 1
+            self.begin_range()
+        if self.kept_verdict != GOING and self.taken == self.ranges.count:
+            self.verdict = self.kept_verdict
+            self.at = self.kept_at
+            self.failed = self.kept_failed
+        elif chunk.used >= CHUNK_BYTES or self.looked_at >= STEP_BYTES:
+            self.pause()
 
     cdef void end_range(self, const Range *part) noexcept nogil:
         if part.packets != UNCOUNTED and part.packets != self.counted:

@@ -6,6 +6,7 @@ given out earlier. How one savefile is read is `work`'s.
 
 import sys
 import threading
+from collections.abc import Container
 from typing import TYPE_CHECKING, NamedTuple
 
 from daemonlogger_py.errors import DaemonloggerError, FilterError, SourceError
@@ -88,6 +89,8 @@ class Task:
         to_ns: int | None = None,
         reverse: bool = False,
         sidecars: Sidecars | None = None,
+        scans_all: bool = False,
+        named: Container[tuple[str, str]] = (),
     ) -> None:
         self.filter_text = filter_text
         self.stopping = stopping
@@ -97,6 +100,9 @@ class Task:
         self.span_from_ns = from_ns
         self.span_to_ns = to_ns
         self.sidecars = sidecars
+        self.named = named
+        """Savefiles that were asked for one by one, by path of the directory and name."""
+        self._scans_all = scans_all
         self._lock = threading.Lock()
         self._kept_ranges = 0
         self._facts: dict[Facts, Facts] = {}
@@ -123,9 +129,12 @@ class Task:
         """Equal facts as one object: there are as many as savefiles."""
         return self._facts.setdefault(facts, facts)
 
-    def has_index(self, directory: Directory) -> bool:
-        """Whether there are sidecars for savefiles of `directory`."""
-        return self.sidecars is not None and self.sidecars.has(directory)
+    def reads_all(self, directory: Directory) -> bool:
+        """Whether savefiles of `directory` are not left out for their names and times alone.
+
+        Sidecars know better, and who wants none of them wants to be sure.
+        """
+        return self._scans_all or (self.sidecars is not None and self.sidecars.has(directory))
 
     def keeps(self, ranges: Ranges | None) -> bool:
         """Whether there is memory to keep ranges of a savefile until it is read."""

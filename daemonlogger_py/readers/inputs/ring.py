@@ -141,7 +141,8 @@ def may_hold(begin: Begin, following: Begin | None, from_ns: int | None, to_ns: 
     """Whether a savefile may hold packets of [from_ns, to_ns).
 
     `following` is the next one that has packets. Those of this one are not newer than its first
-    one; a name says less, and where times run backwards nothing is left out.
+    one; a name says less, and where times run backwards nothing is left out. That a clock was set
+    forth and back between two first packets cannot be seen.
     """
     if following is not None and following.earliest_ns + SLACK_NS < begin.earliest_ns:
         return True

@@ -1,5 +1,7 @@
 """Which savefiles are opened: the same whatever is looked at together, and in the same order."""
 
+import fcntl
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -74,6 +76,27 @@ def test_a_span_leaves_out_the_rest(
     assert [work.number for work in made.works] == [*range(len(made.works))][::-1]
     assert not any(work.newest for work in made.works if work.member.name != NAMES[-1])
     assert not made.has_more
+
+
+def test_what_no_catalog_describes_is_counted_unless_it_is_being_written(
+    folder: Path, stopping: Stopping
+) -> None:
+    assert chosen(folder, Task("", stopping)).unknown == 1
+    with (folder / NAMES[-1]).open("rb") as written:
+        fcntl.flock(written, fcntl.LOCK_EX)  # as a recorder does
+        assert chosen(folder, Task("", stopping)).unknown == 0
+
+
+def test_names_and_times_leave_out_nothing_of_what_is_scanned_whole_or_named(
+    folder: Path, stopping: Stopping
+) -> None:
+    newest_ns = BEGIN_NS + 10 * (SAVEFILES - 1) * NS
+    os.utime(folder / NAMES[-1], ns=(newest_ns + 3 * NS, newest_ns + 3 * NS))
+    named = {(str(folder), NAMES[-1])}
+
+    assert names(chosen(folder, Task("", stopping, to_ns=BEGIN_NS))) == []
+    assert names(chosen(folder, Task("", stopping, to_ns=BEGIN_NS, scans_all=True))) == NAMES[-1:]
+    assert names(chosen(folder, Task("", stopping, to_ns=BEGIN_NS, named=named))) == NAMES[-1:]
 
 
 @pytest.mark.parametrize("at_once", [1, 4, 4096])

@@ -105,6 +105,15 @@ def test_a_copy_with_new_times_is_looked_at(tmp_path: Path) -> None:
     assert needed(copied, BEGIN_NS + 100 * NS, None, not_indexed) == (copied, 0)
 
 
+def test_what_is_named_itself_is_looked_at(tmp_path: Path) -> None:
+    members = as_recorded(tmp_path, 0, 10, 20, 30, 40)
+    named = {(str(tmp_path), members[4].name), (str(tmp_path), "other")}
+    chosen, left_out = needed(members, None, BEGIN_NS + NS, not_indexed, named)
+
+    assert names(chosen) == [0, 40]
+    assert left_out == 3
+
+
 def test_captures_with_other_names_are_looked_at(tmp_path: Path) -> None:
     path = tmp_path / "capture"
     path.write_bytes(classic(numbered(2)))

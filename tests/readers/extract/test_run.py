@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -13,8 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from daemonlogger_py.config.archive import ExtractConfig, IndexConfig, VerifyConfig, Where
-from daemonlogger_py.errors import FilterError, SourceError, UsageError
-from daemonlogger_py.readers.extract.run import check_filter, run
+from daemonlogger_py.errors import FilterError, SourceError, StorageError, UsageError
+from daemonlogger_py.readers.extract import run as extract_run
+from daemonlogger_py.readers.extract import work
+from daemonlogger_py.readers.extract.run import _temporary_file, check_filter, run
 from daemonlogger_py.readers.index.indexing import run as index
 from daemonlogger_py.readers.verify import run as verify
 
@@ -23,6 +26,7 @@ from ...pcaps.parse import parse
 from .savefiles import EPOCH, MS, NS, extracted, in_order, numbered, records, ring
 
 BEGIN_NS = EPOCH * NS
+LATER_NS = BEGIN_NS + 1000 * NS
 Parts = list[list[Packet]]
 
 
@@ -33,6 +37,15 @@ def parts() -> Parts:
     last = packets[2900:]
     last[5], last[700] = last[700], last[5]
     return [packets[:1000], packets[990:2000], [], [*packets[1995:2900], *last]]
+
+
+def test_nowhere_to_put_what_is_out_of_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
+    with pytest.raises(StorageError, match="temporary file for packets out of order: No such file"):
+        _temporary_file()
 
 
 @pytest.fixture
@@ -59,6 +72,66 @@ def test_everything_in_order_with_its_duplicates(
     data = extracted(tmp_path, where(searched), memory_bytes=memory_bytes)
 
     assert data == file_header() + records(in_order(parts))
+
+
+# Enough for several ranges: an index has blocks of 64 KiB, a survey regions of 4 MiB.
+LARGE = [one._replace(data=one.data + bytes(30000)) for one in numbered(400)]
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    packets=st.integers(0, len(LARGE)),
+    rest=st.sampled_from([b"", b"cut", record(LARGE[0])[:-1], b"\xff" * 16, b"\xff" * 90000]),
+    more=st.integers(0, 200),
+    cut_bytes=st.sampled_from([0, 1, 20, 30000]),
+    newest=st.booleans(),
+    with_index=st.booleans(),
+    with_catalog=st.booleans(),
+    use_index=st.booleans(),
+    text=st.sampled_from(["", "tcp", "udp"]),
+    max_packets=st.integers(1, 100),
+)
+def test_newest_first_gives_and_tells_the_same_of_damage(
+    packets: int,
+    rest: bytes,
+    more: int,
+    cut_bytes: int,
+    newest: bool,
+    with_index: bool,
+    with_catalog: bool,
+    use_index: bool,
+    text: str,
+    max_packets: int,
+) -> None:
+    """Behind whole records some damage, what may be records again, and perhaps a torn end."""
+    with (
+        TemporaryDirectory() as base,
+        pytest.MonkeyPatch.context() as patched,
+    ):
+        patched.setattr(work, "WHOLE_BYTES", 1 << 20)
+        folder = ring(Path(base, "ring"), [[]] if newest else [[], numbered(3, start_ns=LATER_NS)])
+        behind = classic(LARGE[packets : packets + more])[24:]
+        data = classic(LARGE[:packets]) + rest + behind
+        (folder / f"p.{EPOCH}").write_bytes(data[: max(24, len(data) - cut_bytes)])
+        if with_catalog:
+            verify(VerifyConfig(where(folder), rebuild=True, progress=False))
+        if with_index:
+            index(IndexConfig(where(folder), progress=False, smallest_bytes=0))
+        told: list[list[str]] = []
+        found: list[tuple[int, list[bytes]]] = []
+        for how in ({}, {"reverse": True}, {"reverse": True, "max_packets": max_packets}):
+            lines: list[str] = []
+            patched.setattr(extract_run, "tell", lambda _, line, lines=lines: lines.append(line))
+            out = Path(base, "out")
+            asked = ExtractConfig(where(folder), text, str(out), use_index=use_index, **how)  # type: ignore[arg-type]
+            status = run(asked)
+            found.append((status, [one.data for one in parse(out.read_bytes()).records]))
+            told.append(lines)
+    (status, forth), (status_back, back), (_, few) = found
+    assert back == forth[::-1]
+    assert few == back[:max_packets]
+    assert status_back == status
+    assert told[1] == told[0]
 
 
 savefiles = st.lists(st.lists(st.integers(0, 30), max_size=25), min_size=1, max_size=5)
@@ -210,7 +283,34 @@ def test_nothing_matched_says_what_is_recorded(
         os.utime(path, ns=(BEGIN_NS, BEGIN_NS))
     later = where(folder, from_ns=BEGIN_NS + 10**6 * NS)
     assert extracted(tmp_path, later) == file_header()
-    assert "no packet matched; nothing is recorded of that time" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "no packet matched; nothing is recorded of that time by the names and times of 4" in told
+    assert "; dlctl verify --rebuild tells for sure" in told
+
+    assert verify(VerifyConfig(where(folder), rebuild=True, progress=False)) == 0
+    capsys.readouterr()
+    assert extracted(tmp_path, later) == file_header()
+    assert "nothing is recorded of that time\n" in capsys.readouterr().err
+
+
+def test_packets_outside_of_the_times_of_their_savefile(tmp_path: Path) -> None:
+    """A clock is an hour ahead for a minute, in a savefile between two others."""
+    ahead = numbered(30, start_ns=BEGIN_NS + 3600 * NS)
+    around = numbered(100, start_ns=BEGIN_NS + 10 * NS)
+    between = [*around[:50], *ahead, *around[50:]]
+    parts = [numbered(10), between, numbered(10, start_ns=BEGIN_NS + 20 * NS)]
+    folder = ring(tmp_path / "ring", parts)
+    for at, path in enumerate(sorted(folder.iterdir())):
+        os.utime(path, ns=(BEGIN_NS + 10 * at * NS, BEGIN_NS + 10 * at * NS))
+    from_ns = BEGIN_NS + 1800 * NS
+    expected = file_header() + records(ahead)
+    itself = Where(paths=(str(folder / f"p.{EPOCH + 10}"),), from_ns=from_ns)
+
+    assert extracted(tmp_path, where(folder, from_ns=from_ns)) == file_header()
+    assert extracted(tmp_path, where(folder, from_ns=from_ns), use_index=False) == expected
+    assert extracted(tmp_path, itself) == expected
+    assert verify(VerifyConfig(where(folder), rebuild=True, progress=False)) == 0
+    assert extracted(tmp_path, where(folder, from_ns=from_ns)) == expected
 
 
 def test_damage_is_told_and_what_is_whole_is_given(

@@ -134,6 +134,41 @@ def test_a_savefile_that_grew_is_read_on(opened: Opener, tmp_path: Path) -> None
     assert scan.damage is None
 
 
+@pytest.mark.parametrize("at", [None, 60, 139])
+@pytest.mark.parametrize("rest", [b"cut", b"\xff" * 16])
+def test_damage_in_the_last_of_several_ranges_does_not_end_a_scan_backwards(
+    opened: Opener, at: int | None, rest: bytes
+) -> None:
+    numbers = range(140)
+    packets = [one._replace(data=one.data + bytes(60000)) for one in numbered(len(numbers))]
+    whole = classic(packets[:at])
+    data = whole + rest + (b"" if at is None else classic(packets[at:])[24:])
+    fd = opened(data)
+    ranges = survey(fd, Format(data[:24], ""), Window(), 24, len(data))
+    forth, back = scan_of(fd), scan_of(fd, "", ranges, reverse=True)
+
+    assert found_in(forth) == list(numbers[:at])
+    assert found_in(back, reverse=True) == list(numbers[:at])[::-1]
+    assert back.damage is not None
+    assert (back.damage, back.torn, back.offset) == (forth.damage, forth.torn, forth.offset)
+
+
+def test_a_savefile_that_shrank_is_read_up_to_there_backwards(
+    opened: Opener, tmp_path: Path
+) -> None:
+    packets = [one._replace(data=one.data + bytes(60000)) for one in numbered(240)]
+    data = classic(packets)
+    fd = opened(data)
+    ranges = survey(fd, Format(data[:24], ""), Window(), 24, len(data))
+    scan = scan_of(fd, "", ranges, reverse=True)
+    left_bytes = len(classic(packets[:100]))
+    os.truncate(tmp_path / "savefile-0", left_bytes + 100)
+
+    assert len(ranges) == 4
+    assert found_in(scan, reverse=True) == list(range(100))[::-1]
+    assert scan.damage == f"Input/output error at byte offset {left_bytes}"
+
+
 @pytest.mark.parametrize("reverse", [False, True])
 def test_ranges_that_are_not_those_of_this_savefile(opened: Opener, reverse: bool) -> None:
     packets = [Packet(EPOCH * NS + at * MS, bytes(60000)) for at in range(80)]
