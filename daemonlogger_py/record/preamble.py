@@ -153,8 +153,7 @@ def foretell(opened: Opened, tell: Tell) -> None:
         tell("check", "Nothing would be pruned: there is no ring")
         return
     keeper = opened.log_dir.keeper
-    if config.cataloged:
-        keeper.heed(_pinned(config))
+    keeper.heed(pinned(config, tell))
     planned = keeper.foretell(config.roll_size)
     keeper.close()
     doing, done = ("prune", "pruned") if config.archive is None else ("archive", "archived")
@@ -170,15 +169,23 @@ def foretell(opened: Opened, tell: Tell) -> None:
     tell("check", f"{count} of {len(keeper.ring)} savefiles would be {done}", prunes=count)
 
 
-def _pinned(config: RecorderConfig) -> "Pins":
-    """What is pinned, as far as the catalog can be read."""
-    from daemonlogger_py.errors import CatalogError
-    from daemonlogger_py.savefile.catalog import Catalog
+def pinned(config: RecorderConfig, tell: Tell) -> "Pins":
+    """What is pinned, as far as the catalog can be read; says where it cannot.
+
+    Also where this recording keeps none: another one may have left it.
+    """
     from daemonlogger_py.savefile.pinned import Pins
 
     path = os.path.join(config.outside(config.log_dir), f"{config.prefix}.catalog")
+    if not os.path.lexists(path):
+        return Pins()
+    from daemonlogger_py.errors import CatalogError
+    from daemonlogger_py.savefile.catalog import Catalog
+
     try:
         with Catalog.open(path) as catalog:
             return Pins((pin.from_ns, pin.to_ns) for pin in catalog.pins())
-    except CatalogError:
+    except CatalogError as error:
+        text = f"[!] {error}: its pins cannot be read: what they kept may be pruned"
+        tell("pins_unknown", text)
         return Pins()

@@ -1,6 +1,7 @@
 """What a killed recorder left: a last savefile whose last record may be torn.
 
-Only the tail that no reader could use is cut; every whole record stays.
+Only the tail that no reader could use is cut. Every whole record stays, also behind one that only
+seems to be torn, as its length is damaged.
 """
 
 import fcntl
@@ -14,6 +15,7 @@ from daemonlogger_py.record.messages import Tell
 from daemonlogger_py.savefile.leases import has_writer
 from daemonlogger_py.savefile.names import Naming, SavefileName
 from daemonlogger_py.savefile.records import Walk, walk
+from daemonlogger_py.savefile.salvage import Salvage, salvage
 
 # Where the kernel cannot tell whether a file has a writer: as long must it have been left alone.
 SETTLED_S = 2.0
@@ -49,7 +51,7 @@ def recover_all(
 def recover(
     dir_fd: int, name: SavefileName, log_dir: str, tell: Tell, ending: threading.Event
 ) -> bool:
-    """Cut the torn tail off an earlier run's last savefile, if it has one, and say so.
+    """Cut the torn tail off an earlier run's last savefile, if that is its damage, and say so.
 
     A savefile that somebody is writing, or that has another hard link, is left alone. Failures
     are told, never raised: recording does not depend on the past. Where it has to wait, `ending`
@@ -94,9 +96,12 @@ def _left_alone(fd: int, ending: threading.Event) -> bool:
 
 
 def _cut(fd: int, dir_fd: int, name: SavefileName, path: str, found: Walk, tell: Tell) -> None:
-    if not found.torn:
+    records = salvage(fd) if found.torn else None
+    if records is None or not _only_tail(records, found):
         # Damage with more behind it was not left by a killed recorder; it may be evidence.
         text = f"[!] {path} is damaged and left as it is: {found.damage}"
+        if records is not None:
+            text += "; there may be whole records behind it: dlctl verify --repair keeps them"
         tell("damaged", text, path=path, offset=found.end_offset)
         return
     torn_bytes = found.size_bytes - found.end_offset
@@ -117,3 +122,9 @@ def _cut(fd: int, dir_fd: int, name: SavefileName, path: str, found: Walk, tell:
         torn_bytes=torn_bytes,
         offset=found.end_offset,
     )
+
+
+def _only_tail(records: Salvage, found: Walk) -> bool:
+    """Whether no whole record lies behind the place where the walk ended."""
+    last = records.ranges[-1].end if records.ranges else found.end_offset
+    return records.complete and len(records.ranges) <= 1 and last == found.end_offset

@@ -18,7 +18,7 @@ from daemonlogger_py.record.buffers import BufferPool
 from daemonlogger_py.record.messages import Messages, Tell
 from daemonlogger_py.record.openfile import Sealed
 from daemonlogger_py.record.opening import LogDir, Opened, opened
-from daemonlogger_py.record.preamble import foretell, introduce, say_source
+from daemonlogger_py.record.preamble import foretell, introduce, pinned, say_source
 from daemonlogger_py.record.recorder import Recorder
 from daemonlogger_py.record.signals import Signals
 from daemonlogger_py.record.writer import Writer
@@ -54,6 +54,7 @@ def run(config: RecorderConfig) -> int:
             opened(config, signals.wake_fd, messages.tell, around.identity, around.say_now)
         )
         introduce(ready, messages.tell)
+        _heed_pins(ready, messages.tell)
         around.confine(ready, messages.tell)
         # Before the first thread, as it is a fork of this process.
         chronicle = _chronicle(ready, messages)
@@ -98,6 +99,14 @@ def _failures_told(config: RecorderConfig, messages: Messages) -> Iterator[None]
             messages.tell("error", str(error), exit_status=error.exit_status)
             error.told = not config.daemon  # its caller reads the plain line
         raise
+
+
+def _heed_pins(ready: Opened, tell: Tell) -> None:
+    """Keep what is pinned by now where no catalog's process will tell; its file is in reach yet."""
+    if not ready.config.cataloged and ready.log_dir is not None:
+        keeper = ready.log_dir.keeper
+        if keeper is not None:
+            keeper.heed(pinned(ready.config, tell))
 
 
 def _chronicle(ready: Opened, messages: Messages) -> "Chronicle | None":

@@ -82,7 +82,7 @@ cdef struct Run:
     uint32_t sure_seconds
     uint32_t packets
     uint32_t sure_packets  # of them before `sure`
-    bint torn  # it ends with the file, in the middle of a record
+    bint torn  # as it seems, it ends with the file, in the middle of a record
 
 
 cdef inline void put_in_order(const File *file, RecordHeader *header) noexcept nogil:
@@ -190,14 +190,14 @@ cdef void walk_run(File *file, int64_t offset, Run *run) noexcept nogil:
 cdef inline bint is_torn(
     const File *file, const RecordHeader *header, uint32_t near_seconds
 ) noexcept nogil:
-    """Whether a record that ends behind the file was cut with it, and its length is right."""
+    """Whether a record that ends behind the file may have been cut with it."""
     return is_plausible(file, header, near_seconds) and header.caplen <= file.snaplen
 
 
 cdef Chain chain_at(
-    File *file, int64_t offset, int64_t past, uint32_t near_seconds, bint anytime
+    File *file, int64_t offset, int64_t past, uint32_t near_seconds, bint anytime, bint doubted
 ) noexcept nogil:
-    """Whether a chain of records begins at `offset`."""
+    """Whether a chain of records begins at `offset`; `doubted`: likely none, so no short one."""
     cdef RecordHeader header
     cdef uint32_t records = 0
     cdef int64_t at = offset
@@ -207,28 +207,32 @@ cdef Chain chain_at(
         near_seconds = header.seconds
     while is_plausible(file, &header, near_seconds):
         if header.caplen > file.size - at - RECORD_HEADER_BYTES:
-            if records >= 1 and at >= past and is_torn(file, &header, near_seconds):
+            if records >= 1 and not doubted and at >= past and is_torn(file, &header, near_seconds):
                 return SHORT_CHAIN
             return NO_CHAIN
         at += RECORD_HEADER_BYTES + header.caplen
         records += 1
         near_seconds = header.seconds
-        if at == file.size or records >= LONGEST_CHAIN:
+        if records >= LONGEST_CHAIN:
             return WHOLE_CHAIN
+        if at == file.size:
+            # A few bytes of a packet may be an empty record, if it may be of any time.
+            return NO_CHAIN if doubted and anytime and records < CHAIN_RECORDS else WHOLE_CHAIN
         if records >= CHAIN_RECORDS and at > past:
             return WHOLE_CHAIN
         if not far_header_at(file, at, &header):
             # Less than a header is left: the file was cut there.
-            return SHORT_CHAIN if file.failure == 0 and records >= 2 else NO_CHAIN
+            return SHORT_CHAIN if file.failure == 0 and records >= 2 and not doubted else NO_CHAIN
     return NO_CHAIN
 
 
 cdef int64_t next_chain(
-    File *file, int64_t offset, int64_t past, uint32_t near_seconds, bint anytime
+    File *file, int64_t offset, int64_t past, uint32_t near_seconds, bint anytime, bint doubted
 ) noexcept nogil:
     """The first offset from `offset` on at which a chain begins; -1: there is none.
 
-    A short one only where no whole one follows: that one would be part of it.
+    A short one only where no whole one follows: that one would be part of it. `doubted`: there is
+    likely none, so no short one is taken.
     """
     cdef RecordHeader header
     cdef Chain chain
@@ -238,7 +242,7 @@ cdef int64_t next_chain(
             break
         # Asked here first: most bytes begin no header, and a chain moves the block.
         if is_plausible(file, &header, header.seconds if anytime else near_seconds):
-            chain = chain_at(file, offset, past, near_seconds, anytime)
+            chain = chain_at(file, offset, past, near_seconds, anytime, doubted)
             if chain == WHOLE_CHAIN:
                 return offset
             if chain == SHORT_CHAIN and of_short < 0:
@@ -252,11 +256,15 @@ cdef int64_t resume(File *file, const Run *run) noexcept nogil:
     cdef int64_t begin = run.sure + RECORD_HEADER_BYTES if run.packets else run.begin + 1
     cdef int64_t at = -1
     if run.torn:
-        return -1
+        # Most were cut: there is nothing but what the packet carries, maybe the beginning of a
+        # capture. But its length may be the damage, and what follows would be lost with it.
+        if run.packets:
+            return next_chain(file, run.end + 1, run.end, run.sure_seconds, False, True)
+        return next_chain(file, run.end + 1, run.end, 0, True, True)
     if run.packets:
-        at = next_chain(file, begin, run.end, run.sure_seconds, False)
+        at = next_chain(file, begin, run.end, run.sure_seconds, False, False)
     if at < 0:
-        at = next_chain(file, run.end + 1, run.end, 0, True)
+        at = next_chain(file, run.end + 1, run.end, 0, True, False)
     return at
 
 

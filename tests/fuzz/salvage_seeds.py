@@ -9,6 +9,7 @@ from .salvage_target import (
     CUT_OUT,
     FILLED,
     FLIPPED,
+    PUT_IN,
     SAVEFILE,
     SECONDS,
     WRITTEN_OVER,
@@ -53,6 +54,7 @@ def inputs() -> Iterator[tuple[str, bytes]]:
         for at in (0, 8, 11, 90, 1700):
             yield f"filled-{number}-{at}", tail(FILLED, at, 40, number, number)
             yield f"flipped-{number}-{at}", tail(FLIPPED, at, 0, at & 7, number)
+            yield f"put-in-{number}-{at}", tail(PUT_IN, at, 1, number, number)
             yield f"cut-out-{number}-{at}", tail(CUT_OUT, at, 300, 0, number)
     chain = struct.pack("<IIII", SECONDS, 1, 0, 0)
     yield "many", headers()[0] + (chain * 6 + b"\xff" * 9) * 100 + tail(SAVEFILE)

@@ -27,8 +27,8 @@ from .model import (
 from .trial import pick
 
 TAIL_BYTES = 8
-SAVEFILE, BY_HEADER, WRITTEN_OVER, FILLED, FLIPPED, CUT_OUT = range(6)
-KINDS = 6
+SAVEFILE, BY_HEADER, WRITTEN_OVER, FILLED, FLIPPED, CUT_OUT, PUT_IN = range(7)
+KINDS = 7
 FILLS = (b"\0", b"\xff")
 SIZES_BYTES = (61, 1507, 0, 594, 75, 67, 1499, 54, 98, 1, 342, 90)
 RECORDS = 30
@@ -145,6 +145,7 @@ def check_damage(trial: SalvageTrial) -> None:
     starts = starts_of(whole, order)
     at = FILE_HEADER_BYTES + trial.at % (len(whole) - FILE_HEADER_BYTES)
     count = min(trial.count, len(whole) - at)
+    longer = 0
     damaged = bytearray(whole)
     if trial.kind == WRITTEN_OVER:
         damaged[at : at + len(trial.content)] = trial.content
@@ -154,6 +155,9 @@ def check_damage(trial: SalvageTrial) -> None:
     elif trial.kind == FLIPPED:
         count = 1
         damaged[at] ^= 1 << (trial.value & 7)
+    elif trial.kind == PUT_IN:
+        longer, count = count, 0
+        damaged[at:at] = pick(FILLS, trial.value) * longer
     else:
         del damaged[at : at + count]
     content = bytes(damaged)
@@ -169,7 +173,9 @@ def check_damage(trial: SalvageTrial) -> None:
     unseen = savefile is not None and savefile.whole
     if trial.kind in (WRITTEN_OVER, CUT_OUT) or unseen:
         return
-    behind = [begin for begin, _ in starts if begin >= at + count]
+    if trial.kind == PUT_IN and not before:
+        return  # what the first record seems to be is what others are measured by
+    behind = [begin + longer for begin, _ in starts if begin >= at + count]
     assert kept.issuperset(before + behind), (at, count)
 
 

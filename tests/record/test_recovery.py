@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import os
+import struct
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -143,6 +144,50 @@ def test_damage_that_no_killed_recorder_leaves_may_be_evidence(logs: Logs, name:
     (text,) = logs.told.texts()
     assert text.startswith("[!] /var/log/pcap/t.100 is damaged and left as it is: ")
     assert " at byte offset " in text
+
+
+def torn_as_it_seems(at: int, put_in: bytes = b"", flipped: int = 0) -> bytes:
+    """A thousand records, one of which is damaged in the bytes from `at` of its header on."""
+    one = struct.pack("<IIII", 1_700_000_000, 0, 100, 100) + bytes(100)
+    data = bytearray(struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 1) + one * 1000)
+    place = 24 + len(one) * 900 + at
+    data[place] ^= flipped
+    data[place:place] = put_in
+    return bytes(data)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(torn_as_it_seems(10, flipped=1), id="one bit of the captured length"),
+        pytest.param(torn_as_it_seems(8, put_in=b"\0"), id="a byte before the captured length"),
+        pytest.param(torn_as_it_seems(10, flipped=1)[:-5], id="torn as well"),
+    ],
+)
+def test_whole_records_behind_a_damaged_length_are_not_cut(logs: Logs, data: bytes) -> None:
+    logs.leave(data)
+    logs.recover()
+
+    assert logs.path.read_bytes() == data
+    assert logs.path.stat().st_mtime == LONG_AGO
+    assert logs.told.events() == ["damaged"]
+    (text,) = logs.told.texts()
+    offset = 24 + 116 * 900
+    assert text.startswith("[!] /var/log/pcap/t.100 is damaged and left as it is: record cut short")
+    assert text.endswith(
+        f" at byte offset {offset}; there may be whole records behind it: "
+        "dlctl verify --repair keeps them"
+    )
+
+
+def test_torn_record_of_a_format_that_no_recorder_of_ours_writes_is_left(logs: Logs) -> None:
+    data = struct.pack("<IHHiIII", 0xA1B2CD34, 2, 4, 0, 0, 65535, 1)
+    data += struct.pack("<IIIIIHBB", 1_700_000_000, 0, 100, 100, 0, 0, 0, 0) + bytes(99)
+    logs.leave(data)
+    logs.recover()
+
+    assert logs.path.read_bytes() == data
+    assert logs.told.events() == ["damaged"]
 
 
 @given(cut=st.integers(24, len(WHOLE)))

@@ -3,18 +3,19 @@
 import json
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from daemonlogger_py import __version__
-from daemonlogger_py.config.recorder import RollTime
+from daemonlogger_py.config.recorder import RecorderConfig, RollTime
 from daemonlogger_py.engine.protocol import Stop
 from daemonlogger_py.errors import SourceError
 from daemonlogger_py.record import keeper, opening, session
 from daemonlogger_py.record.retention import Volume
+from daemonlogger_py.savefile.catalog import Catalog
 
 from ..pcaps import make
 from ..pcaps.parse import parse
@@ -211,6 +212,44 @@ def test_evidence_survives_a_ring(place: Place, tmp_path: Path) -> None:
     assert "t.3" not in place.names()
     assert len(place.names()) == 5
     assert place.source.read_bytes() == CAPTURES["us.pcap"]
+
+
+def leave_pinned(place: Place) -> None:
+    """Savefiles of an earlier run, of which all but the first are pinned."""
+    for epoch in (100, 200, 300):
+        (place.logs / f"t.{epoch}").write_bytes(CAPTURES["us.pcap"])
+        os.utime(place.logs / f"t.{epoch}", (epoch, epoch))
+    with Catalog.create(str(place.logs / "t.catalog")) as catalog:
+        catalog.pin(150 * 10**9, 400 * 10**9, "why", 1)
+
+
+def test_pins_hold_where_no_catalog_is_kept(place: Place) -> None:
+    leave_pinned(place)
+    place.run(ring=True, max_files=3, roll_packets=6)
+
+    assert {"t.200", "t.300"} < set(place.names())
+    assert "t.100" not in place.names()
+
+
+def test_pins_hold_with_the_catalog_off(place: Place, live: FakeSource) -> None:
+    leave_pinned(place)
+    place.run(read=None, ring=True, max_files=2, catalog=False)
+
+    assert {"t.200", "t.300"} < set(place.names())
+    assert "t.100" not in place.names()
+    assert live.closed
+
+
+@pytest.mark.parametrize("begin", [session.run, session.check])
+def test_pins_that_cannot_be_read_are_told(
+    place: Place, capfd: pytest.CaptureFixture[str], begin: Callable[[RecorderConfig], int]
+) -> None:
+    (place.logs / "t.catalog").write_text("no database, and no pins")
+    begin(place.config(ring=True, max_files=3))
+
+    said = "".join(capfd.readouterr())
+    assert f"[!] {place.logs}/t.catalog: " in said
+    assert "its pins cannot be read: what they kept may be pruned" in said
 
 
 def test_archive_takes_what_is_pruned(place: Place, tmp_path: Path) -> None:

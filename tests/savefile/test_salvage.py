@@ -101,6 +101,29 @@ def test_a_length_that_grew_does_not_swallow_what_follows() -> None:
         assert bytes_of(data, found) == b"".join(made[:number] + made[number + 1 :])
 
 
+def test_a_length_that_seems_to_be_of_a_torn_record_does_not_swallow_what_follows() -> None:
+    made = [struct.pack("<IIII", 1_700_000_000 + at, 0, 100, 100) + bytes(100) for at in range(400)]
+    for number in (0, 1, 299, 397, 398):
+        before = header("<") + b"".join(made[:number]) + made[number][:8]
+        # Put in before the captured length, both lengths are 25600.
+        behind = b"\0" + made[number][8:]
+        data = before + behind + b"".join(made[number + 1 :])
+        if 399 - number > 25_600 // 116:
+            data = data[: len(before) + 25_000]
+        found = salvaged(data)
+        kept = bytes_of(data, found)
+        rest = data[len(before) + len(behind) :]
+        whole = b"".join(made[:number]) + rest[: len(rest) // 116 * 116]
+        assert kept == whole, number
+
+
+def test_a_length_in_a_record_that_was_cut_when_captured_does_not_swallow_what_follows() -> None:
+    one = struct.pack("<IIII", 1_700_000_000, 0, 100, 1500) + bytes(100)
+    data = bytearray(header("<") + one * 20)
+    data[24 + 17 * 116 + 9] ^= 2  # 612 bytes of 1500
+    assert bytes_of(bytes(data), salvaged(bytes(data))) == one * 19
+
+
 def test_a_record_by_chance_with_a_torn_one_does_not_swallow_what_follows() -> None:
     # Read from one byte earlier, the first is empty too, and the second ends behind the file.
     sizes = (0, *[594] * 9)

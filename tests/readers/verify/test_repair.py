@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -123,6 +124,22 @@ def test_a_length_that_swallows_the_rest_is_no_torn_tail(
     path.write_bytes(data)
     assert repaired(of_ring(ring, repair=True), capsys)[0] == 0
     assert path.read_bytes() == header() + b"".join(made[:5] + made[6:])
+
+
+def test_records_behind_a_byte_that_was_put_in_are_kept(
+    ring: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = first(ring)
+    one = struct.pack("=IIII", 1_700_000_000, 0, 100, 100) + bytes(100)
+    # In front of the captured length: a record that seems to end behind the file.
+    at = 9 if sys.byteorder == "big" else 8
+    damaged = header() + one * 300 + one[:at] + b"\0" + one[at:] + one * 99
+    path.write_bytes(damaged)
+    status, said = repaired(of_ring(ring, repair=True), capsys)
+    assert status == 0
+    assert "repaired: 399 whole records kept, 117 damaged bytes left out" in said[0]
+    assert path.read_bytes() == header() + one * 399
+    assert (ring / f"{path.name}{DAMAGED}").read_bytes() == damaged
 
 
 def test_what_is_being_written_is_left_alone(
