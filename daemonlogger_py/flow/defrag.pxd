@@ -12,12 +12,19 @@ cdef struct Counts:  # see `Fragments` in defrag.pyx
     uint64_t duplicate
     uint64_t overlapping
     uint64_t contradictory
+    uint64_t disputed
     uint64_t oversize
     uint64_t empty
     uint64_t misaligned
     uint64_t refused
+    uint64_t overlapped
     uint64_t timed_out
     uint64_t evicted
+
+cdef struct Listed:  # datagrams, the oldest first
+    Pending *oldest
+    Pending *newest
+    uint32_t count
 
 cdef class Defragmenter:
     # The datagram that `add` completed; good until the next `add`.
@@ -31,13 +38,12 @@ cdef class Defragmenter:
     cdef Pending **buckets
     cdef uint64_t bucket_mask
     cdef uint64_t seeds[2]
-    cdef Pending *oldest
-    cdef Pending *newest
+    cdef Listed pending
+    cdef Listed over
     cdef size_t memory_bytes
     cdef size_t held_bytes
     cdef size_t peak_bytes
     cdef uint32_t max_datagrams
-    cdef uint32_t pending_count
     cdef uint64_t timeout_ns[2]  # of IPv4, IPv6
     cdef Counts counts
 
@@ -50,8 +56,11 @@ cdef class Defragmenter:
     cdef bint expired(self, const Pending *pending, uint64_t time_ns) noexcept nogil
     cdef void expire(self, uint64_t time_ns) noexcept nogil
     cdef Pending *find(self, const Packet *packet) noexcept nogil
+    cdef bint repeats(self, const Pending *over, const Packet *packet) noexcept nogil
     cdef Pending *begin(self, const Packet *packet) noexcept nogil
     cdef void drop(self, Pending *pending) noexcept nogil
+    cdef void finish(self, Pending *pending) noexcept nogil
+    cdef void keep_memory(self) noexcept nogil
     cdef void refuse(self, Pending *pending) noexcept nogil
     cdef void empty_out(self, Pending *pending) noexcept nogil
     cdef void hold(self, size_t count) noexcept nogil

@@ -12,10 +12,12 @@ class Fragments(NamedTuple):
     duplicate: int
     overlapping: int
     contradictory: int
+    disputed: int
     oversize: int
     empty: int
     misaligned: int
     refused: int
+    overlapped: int
     timed_out: int
     evicted: int
     pending: int

@@ -9,9 +9,12 @@ is only a duplicate (RFC 8200, 4.5). What cannot be a part of a datagram is drop
 bytes behind offset 65535 or behind the datagram's end, or a length that is no multiple of 8 where
 more follow. Nothing is an error: all is counted, see `Fragments`.
 
+A datagram that was put together is remembered for a while: a copy of one of its fragments is a
+duplicate, and must not be taken for a part of the next datagram of that identification.
+
 Memory grows with the bytes received, never with the offset a fragment claims. Datagrams that stay
-incomplete go when their time is over, or, the oldest first, when a limit is reached. Decoding what
-was put together is the caller's.
+incomplete go when their time is over, or, the oldest first, when a limit is reached; what is only
+remembered goes before them. Decoding what was put together is the caller's.
 """
 from os import urandom
 from typing import NamedTuple
@@ -30,6 +33,7 @@ cdef enum:
     ALLOCATION_BYTES = 16  # what malloc takes besides, about
     LEAST_MEMORY_BYTES = 262144  # one datagram in the smallest pieces, and the table
     MAX_DATAGRAMS = 1 << 24
+    MOST_OVER = 1024  # datagrams remembered; copies come at once, or nearly so
 
 SECOND_NS = 1_000_000_000
 
@@ -37,8 +41,8 @@ SECOND_NS = 1_000_000_000
 class Fragments(NamedTuple):
     """What became of all fragments and of the datagrams they are of.
 
-    A fragment is kept, or counted once among `atomic` ... `refused`; an overlapping one of IPv4
-    is kept as far as it is new.
+    A fragment is kept, or counted once among `atomic` ... `refused`, but for `disputed`; an
+    overlapping one of IPv4 is kept as far as it is new.
     """
 
     fragments: int  # received
@@ -48,14 +52,16 @@ class Fragments(NamedTuple):
     duplicate: int  # fragments that hold nothing new
     overlapping: int  # fragments with bytes of others: other content, or only in part the same
     contradictory: int  # fragments behind the datagram's end, or that end it elsewhere
+    disputed: int  # of these two, IPv4's with other content or another end: the first were kept
     oversize: int  # fragments that go beyond the longest datagram
     empty: int  # fragments without bytes
     misaligned: int  # fragments with more to follow, and a length not a multiple of 8
     refused: int  # fragments of IPv6 datagrams that were given up before
+    overlapped: int  # IPv6 datagrams given up, as fragments were overlapping or contradictory
     timed_out: int  # datagrams whose time was over
     evicted: int  # datagrams given up for a limit in memory or datagrams
     pending: int  # datagrams that wait for fragments now
-    held_bytes: int  # memory these take
+    held_bytes: int  # memory these take, and those that are remembered
     peak_bytes: int  # most that was taken
 
 
@@ -91,8 +97,10 @@ cdef class Defragmenter:
             raise MemoryError("no memory for a table of fragments")
 
     def __dealloc__(self):
-        while self.oldest != NULL:
-            self.drop(self.oldest)
+        while self.pending.oldest != NULL:
+            self.drop(self.pending.oldest)
+        while self.over.oldest != NULL:
+            self.drop(self.over.oldest)
         free(self.buckets)
         free(self.whole)
 
@@ -101,9 +109,9 @@ cdef class Defragmenter:
         cdef Counts *counts = &self.counts
         return Fragments(
             counts.fragments, counts.completed, counts.atomic, counts.cut, counts.duplicate,
-            counts.overlapping, counts.contradictory, counts.oversize, counts.empty,
-            counts.misaligned, counts.refused, counts.timed_out, counts.evicted,
-            self.pending_count, self.held_bytes, self.peak_bytes,
+            counts.overlapping, counts.contradictory, counts.disputed, counts.oversize,
+            counts.empty, counts.misaligned, counts.refused, counts.overlapped,
+            counts.timed_out, counts.evicted, self.pending.count, self.held_bytes, self.peak_bytes,
         )
 
     def fragment(
@@ -160,24 +168,36 @@ cdef class Defragmenter:
             self.datagram_protocol = packet.protocol
             return 1
         pending = self.find(packet)
+        if pending != NULL and pending.over:
+            if pending.refused:
+                self.counts.refused += 1
+                return 0
+            if self.repeats(pending, packet):
+                self.counts.duplicate += 1
+                return 0
+            self.drop(pending)  # the identification is used again
+            pending = NULL
         if pending == NULL:
             pending = self.begin(packet)
             if pending == NULL:
                 return -1
-        if pending.refused:
-            self.counts.refused += 1
-            return 0
         stored = self.store(pending, packet)
         if stored < 0:
             return -1
-        if stored and pending.received_bytes == pending.datagram_bytes:
+        stored = stored and pending.received_bytes == pending.datagram_bytes
+        if stored:
             self.assemble(pending)
-            self.drop(pending)
-            return 1
-        while self.held_bytes > self.memory_bytes and self.oldest != NULL:
+            self.finish(pending)
+        self.keep_memory()
+        return stored
+
+    cdef void keep_memory(self) noexcept nogil:
+        """Forget what is only remembered, and then datagrams, until the memory suffices."""
+        while self.held_bytes > self.memory_bytes and self.over.oldest != NULL:
+            self.drop(self.over.oldest)
+        while self.held_bytes > self.memory_bytes and self.pending.oldest != NULL:
             self.counts.evicted += 1
-            self.drop(self.oldest)
-        return 0
+            self.drop(self.pending.oldest)
 
     cdef bint acceptable(self, const Packet *packet) noexcept nogil:
         """Whether it can be a part of a datagram at all; counted if not."""
@@ -214,9 +234,11 @@ cdef class Defragmenter:
         )
 
     cdef void expire(self, uint64_t time_ns) noexcept nogil:
-        while self.oldest != NULL and self.expired(self.oldest, time_ns):
+        while self.pending.oldest != NULL and self.expired(self.pending.oldest, time_ns):
             self.counts.timed_out += 1
-            self.drop(self.oldest)
+            self.drop(self.pending.oldest)
+        while self.over.oldest != NULL and self.expired(self.over.oldest, time_ns):
+            self.drop(self.over.oldest)
 
     cdef Pending *find(self, const Packet *packet) noexcept nogil:
         """The datagram that a fragment is of; NULL: none that it could still be of."""
@@ -235,17 +257,31 @@ cdef class Defragmenter:
             pending = pending.chained
         # Behind one of the other family, whose time is longer, `expire` does not see it.
         if pending != NULL and self.expired(pending, packet.time_ns):
-            self.counts.timed_out += 1
+            self.counts.timed_out += not pending.over
             self.drop(pending)
             return NULL
         return pending
 
+    cdef bint repeats(self, const Pending *over, const Packet *packet) noexcept nogil:
+        """Whether a fragment holds nothing but what a datagram that was put together has there."""
+        cdef uint32_t at = packet.fragment_offset
+        cdef uint32_t end = at + packet.payload_bytes
+        cdef uint32_t index = first_behind(over, at)
+        if not self.fits_end(over, packet):
+            return False
+        while at < end:  # the pieces of a whole datagram leave nothing out
+            if differs(over, index, packet, at, min(end, <uint32_t>over.pieces[index].end)):
+                return False
+            at = over.pieces[index].end
+            index += 1
+        return True
+
     cdef Pending *begin(self, const Packet *packet) noexcept nogil:
         cdef Pending *pending
         cdef Pending **bucket
-        if self.pending_count >= self.max_datagrams:
+        if self.pending.count >= self.max_datagrams:
             self.counts.evicted += 1
-            self.drop(self.oldest)
+            self.drop(self.pending.oldest)
         pending = <Pending *>calloc(1, sizeof(Pending))
         if pending == NULL:
             return NULL
@@ -260,13 +296,7 @@ cdef class Defragmenter:
         bucket = &self.buckets[pending.hash & self.bucket_mask]
         pending.chained = bucket[0]
         bucket[0] = pending
-        pending.older = self.newest
-        if self.newest != NULL:
-            self.newest.newer = pending
-        else:
-            self.oldest = pending
-        self.newest = pending
-        self.pending_count += 1
+        append(&self.pending, pending)
         return pending
 
     cdef void drop(self, Pending *pending) noexcept nogil:
@@ -274,23 +304,25 @@ cdef class Defragmenter:
         while link[0] != pending:
             link = &link[0].chained
         link[0] = pending.chained
-        if pending.older != NULL:
-            pending.older.newer = pending.newer
-        else:
-            self.oldest = pending.newer
-        if pending.newer != NULL:
-            pending.newer.older = pending.older
-        else:
-            self.newest = pending.older
+        take_out(&self.over if pending.over else &self.pending, pending)
         self.empty_out(pending)
         self.held_bytes -= sizeof(Pending) + ALLOCATION_BYTES
-        self.pending_count -= 1
         free(pending)
+
+    cdef void finish(self, Pending *pending) noexcept nogil:
+        """Remember a datagram that waits for nothing more."""
+        take_out(&self.pending, pending)
+        pending.over = True
+        append(&self.over, pending)
+        if self.over.count > MOST_OVER:
+            self.drop(self.over.oldest)
 
     cdef void refuse(self, Pending *pending) noexcept nogil:
         """Give a datagram up, but remember it: later fragments of it must not begin another."""
+        self.counts.overlapped += 1
         self.empty_out(pending)
         pending.refused = True
+        self.finish(pending)
 
     cdef void empty_out(self, Pending *pending) noexcept nogil:
         if pending.arena != NULL:
@@ -331,6 +363,7 @@ cdef class Defragmenter:
         cdef uint32_t new = 0
         if not self.fits_end(pending, packet):
             self.counts.contradictory += 1
+            self.counts.disputed += pending.family == IPV4
             if pending.family == IPV6:
                 self.refuse(pending)
             return 0
@@ -359,6 +392,7 @@ cdef class Defragmenter:
             at = stop
         if other or (same and new):
             self.counts.overlapping += 1
+            self.counts.disputed += other > 0
         elif same:
             self.counts.duplicate += 1
         if not packet.more_fragments:
@@ -427,3 +461,26 @@ cdef class Defragmenter:
             if piece.captured < piece.end - piece.begin:
                 self.counts.cut += 1
                 break
+
+
+cdef void append(Listed *listed, Pending *pending) noexcept nogil:
+    pending.newer = NULL
+    pending.older = listed.newest
+    if listed.newest != NULL:
+        listed.newest.newer = pending
+    else:
+        listed.oldest = pending
+    listed.newest = pending
+    listed.count += 1
+
+
+cdef void take_out(Listed *listed, Pending *pending) noexcept nogil:
+    if pending.older != NULL:
+        pending.older.newer = pending.newer
+    else:
+        listed.oldest = pending.newer
+    if pending.newer != NULL:
+        pending.newer.older = pending.older
+    else:
+        listed.newest = pending.older
+    listed.count -= 1

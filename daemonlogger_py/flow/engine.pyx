@@ -39,6 +39,11 @@ NEVER_NS = (1 << 63) - 1
 LINGER_NS = 240 * 10**9  # two maximum segment lifetimes, RFC 9293, 3.4.2
 LINGER_FLOWS = 10_000
 
+# Of `defrag.Fragments`: what says that datagrams are in doubt, or lack bytes.
+ODD_FRAGMENTS = (
+    "cut", "overlapping", "contradictory", "disputed", "oversize", "empty", "misaligned", "refused",
+)
+
 cdef enum:
     PROTOCOL_TCP = 6
     NEARBY_BYTES = 1048576  # how far a SYN may lie from bytes seen before it, to be of their flow
@@ -171,12 +176,16 @@ cdef class Engine(Segments):
         )
 
     def oddities(self):
-        """How many packets were odd in which way: {name: packets}, those at 0 left out."""
-        return {
-            oddity.name: self.oddity_counts[oddity]
-            for oddity in Oddity
-            if self.oddity_counts[oddity]
-        }
+        """How many packets were odd in which way: {name: packets}, those at 0 left out.
+
+        Fragments that did not fit come behind the rest, as `FRAGMENT_` and the name in
+        `defrag.Fragments`.
+        """
+        found = {oddity.name: self.oddity_counts[oddity] for oddity in Oddity}
+        counted = self.fragments()
+        for name in ODD_FRAGMENTS:
+            found[f"FRAGMENT_{name.upper()}"] = getattr(counted, name)
+        return {name: count for name, count in found.items() if count}
 
     def fragments(self):
         """What became of IP fragments: `defrag.Fragments`."""
@@ -320,6 +329,8 @@ cdef class Engine(Segments):
         if self.sink.wants_packets and self.sink.packet(flow, side, packet) != 0:
             return -1
         if packet.flags & TCP_ACK:
+            if packet.flags & TCP_SYN and not flow.streams[1 - side].seen:
+                flow.streams[1 - side].sequence = packet.acknowledgment
             self.learn_end(&flow.streams[1 - side], packet.acknowledgment)
         if packet.flags & TCP_RST and self.note_reset(flow) != 0:
             return -1
@@ -357,8 +368,11 @@ cdef bint begins_another(const Flow *flow, int side, const Packet *packet) noexc
     if not other.seen:
         return False
     if not packet.flags & TCP_ACK:
-        # Two SYNs that cross are one connection; anything else that was there is an older one.
-        return other.closed or not other.syn
+        # Two SYNs that cross are one connection, and so is a SYN behind the SYN-ACK that answers
+        # it; anything else that was there is an older one.
+        if other.closed or not other.syn:
+            return True
+        return own.sequence != 0 and own.sequence != sequence
     ahead = distance(other.sequence, packet.acknowledgment)
     return other.closed and not 0 <= ahead <= NEARBY_BYTES
 

@@ -20,7 +20,7 @@ cdef enum Event:
     EVENT_RETRANSMISSION  # bytes received before
     EVENT_KEEPALIVE
     EVENT_ZERO_WINDOW
-    EVENT_VIOLATION  # SYN with data, bytes before the SYN
+    EVENT_VIOLATION  # SYN with data, bytes before the SYN, a FIN too far from all that was sent
 
 cdef struct Range:  # of a stream's bytes: [begin, end)
     int64_t begin
@@ -48,7 +48,8 @@ cdef struct Stream:
     uint32_t range_capacity
     int64_t end  # offset behind the last byte seen
     int64_t fin  # offset of the FIN; INT64_MAX: not seen
-    uint32_t sequence  # sequence number of offset 0
+    # Sequence number of offset 0; of a stream not seen what a SYN-ACK told of it, or 0.
+    uint32_t sequence
     uint32_t out_of_order  # segments that arrived behind later ones
     uint32_t retransmissions
     uint32_t violations

@@ -20,6 +20,7 @@ cdef struct Pending:  # a datagram some of whose fragments have come
     uint32_t received_bytes
     uint8_t family
     uint8_t protocol  # IPv4: part of the key; IPv6: what the fragment at offset 0 says
+    bint over  # was put together, or refused: only remembered
     bint refused  # fragments overlapped: nothing of it is taken any more (RFC 5722)
     uint8_t *arena  # bytes, in the order of arrival
     uint32_t arena_used
@@ -28,7 +29,7 @@ cdef struct Pending:  # a datagram some of whose fragments have come
     uint32_t piece_count
     uint32_t piece_capacity
     Pending *chained  # same bucket of the table
-    Pending *newer  # by the fragment that came first
+    Pending *newer  # by the fragment that came first; those that are over by when they were
     Pending *older
 
 

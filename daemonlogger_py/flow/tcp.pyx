@@ -69,10 +69,17 @@ cdef class Segments(Lifetimes):
         if stream.closed:
             return 0
         if packet.flags & TCP_FIN and stream.fin == INT64_MAX:
-            stream.fin = offset_of(stream, sequence) + packet.payload_bytes
-            if stream.end == stream.fin + 1 and received_until(stream) <= stream.fin:
-                stream.end = stream.fin  # the byte more that was acknowledged is the FIN
-            stream.end = max(stream.end, stream.fin)
+            offset = offset_of(stream, sequence) + packet.payload_bytes
+            if -self.skip_bytes <= offset - stream.expected <= self.skip_bytes:
+                stream.fin = offset
+                if stream.end == offset + 1 and received_until(stream) <= offset:
+                    stream.end = offset  # the byte more that was acknowledged is the FIN
+                stream.end = max(stream.end, offset)
+            else:
+                # Data that jumps so far begins another stream; the true FIN may yet come.
+                stream.violations += 1
+                if self.sink.event(flow, side, EVENT_VIOLATION, offset, 0, packet) != 0:
+                    return -1
         if packet.flags & TCP_RST:
             return self.close_stream(flow, side, CLOSED_RST)
         if stream.fin == stream.received_end and stream.range_count == 0:

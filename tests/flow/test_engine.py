@@ -99,6 +99,36 @@ def test_a_refused_connection_does_not_swallow_the_next():
         assert (second.stream_bytes, second.gaps) == (1, ())
 
 
+def test_a_syn_that_no_syn_ack_answered_is_a_new_connection():
+    # Of the connection before it, all that the client sent was lost.
+    other = Side(isn=90_000)
+    frames = [
+        SERVER.sends(-1, b"", SYN | ACK, acknowledgment=1001),
+        SERVER.sends(0, b"banner", acknowledgment=1001),
+        other.syn(),
+        SERVER.sends(1000, b"", acknowledgment=90_001),
+        other.sends(5, b"late"),
+    ]
+    old, client = facts(frames)
+
+    assert (old.stream_bytes, old.session, old.why) == (6, 0, "reused")
+    assert (client.stream_bytes, client.session, client.gaps) == (9, 1, ((0, 5),))
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(SERVER.syn(), id="SYNs that cross"),
+        pytest.param(SERVER.sends(-1, b"", SYN | ACK, acknowledgment=1001), id="reordered"),
+    ],
+)
+def test_a_syn_behind_the_other_sides_is_the_same_connection(answer):
+    server, client = facts([answer, CLIENT.syn(), CLIENT.sends(0, b"x")])
+
+    assert server.session == client.session == 0
+    assert (client.stream_bytes, server.why) == (1, "end")
+
+
 def test_a_flow_goes_on_from_feed_to_feed():
     frames = [CLIENT.syn(), CLIENT.sends(0, b"abc"), CLIENT.sends(3, b"def"), CLIENT.fin(6)]
     (stream,) = facts(frames, feeds=4)
@@ -168,6 +198,14 @@ def test_fragments_are_put_together():
     (stream,) = facts([CLIENT.syn(), *reversed(pieces)])
 
     assert (stream.stream_bytes, stream.gaps) == (len(payload), ())
+
+
+def test_fragments_in_doubt_are_odd():
+    first, last = CLIENT.fragmented(0, b"x" * 100, [24])
+    wrong = CLIENT.fragmented(0, b"y" * 100, [24])[1]
+    _, engine = closed([last, wrong, first, last])
+
+    assert engine.oddities() == {"FRAGMENT_OVERLAPPING": 1, "FRAGMENT_DISPUTED": 1}
 
 
 def test_addresses_that_are_the_same_on_both_sides_are_one_flow():

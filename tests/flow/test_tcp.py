@@ -105,6 +105,21 @@ def test_a_gap_at_the_end_is_known_from_the_fin():
     assert stream.why == "end"
 
 
+@pytest.mark.parametrize("offset", [5 + 1001, 1_000_000_000, -2_000_000_000])
+def test_a_fin_further_away_than_data_may_jump_is_a_violation(offset):
+    frames = [CLIENT.syn(), CLIENT.sends(0, b"hello"), CLIENT.fin(offset), CLIENT.fin(5)]
+    (stream,) = facts(frames, skip_bytes=1000)
+
+    assert (stream.stream_bytes, stream.gaps, stream.violations) == (5, (), 1)
+    assert stream.why == "fin"
+
+
+def test_a_fin_as_far_away_as_data_may_jump_tells_of_a_gap():
+    (stream,) = facts([CLIENT.syn(), CLIENT.sends(0, b"hello"), CLIENT.fin(1005)], skip_bytes=1000)
+
+    assert (stream.gaps, stream.violations) == (((5, 1000),), 0)
+
+
 def test_bytes_that_were_not_captured_are_a_gap():
     store = Store(store=False)
     engine = Engine(store)
