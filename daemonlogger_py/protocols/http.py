@@ -8,8 +8,9 @@ undone, content coding not (that is `http_coding`). llhttp reads heads and chunk
 
 A stream may have gaps. A body that touches one is marked. If a gap takes away only data of a body
 whose end is known, the messages behind it are as sure as any; if it takes away more, reading goes
-on behind it at what looks like the start of a message, and all that follows is marked. Where there
-is no such thing, reading ends: nothing is ever silently wrong.
+on behind it at what looks like the start of a message, and all that follows is marked. So it is
+behind bytes that are no HTTP, which the next message tells of. Where nothing looks like a message,
+reading ends: nothing is ever silently wrong.
 """
 
 import re
@@ -33,8 +34,8 @@ from daemonlogger_py.protocols.http_plain import framing as announced
 
 Framing = Literal["none", "length", "chunked", "close", "tunnel"]
 
-# What is tried behind a gap before giving up: data that holds many start lines is no stream of
-# messages, but perhaps the text of some.
+# What is tried behind a gap, or what is no HTTP, before giving up: data that holds many start lines
+# is no stream of messages, but perhaps the text of some.
 _CANDIDATES = 16
 _PIECE_BYTES = 1 << 20
 _START = b"HTTP/1."  # of a response
@@ -48,6 +49,7 @@ _START_BEHIND_GAP = {
 }
 _NEXT_RESPONSE = re.compile(rb"[\r\n]*" + _START_BEHIND_GAP["response"].pattern)
 _BEHIND_GAP = "what is before it was lost: its place and number are guessed"
+_BEHIND_DAMAGE = "what is before it is not HTTP: its place and number are guessed"
 _BEHIND_GUESS = "whether a message before it has a body was guessed, and so is its place"
 _WITHOUT_BODY = frozenset((204, 304))
 
@@ -59,6 +61,13 @@ class Side(NamedTuple):
     gaps: Sequence[Gap] = ()  # ascending and apart, each with at least one byte
     from_start: bool = True  # the first byte is the first of the connection
     to_end: bool = True  # the last byte is the last before an orderly end (FIN)
+
+
+class Unread(NamedTuple):
+    """Where bytes begin that are not read as HTTP, and why."""
+
+    offset: int
+    problem: str
 
 
 class Message(NamedTuple):
@@ -76,13 +85,7 @@ class Message(NamedTuple):
     framing: Framing
     complete: bool  # all bytes of it are there
     problems: tuple[str, ...]  # what keeps it from being complete or sure, for people to read
-
-
-class Ending(NamedTuple):
-    """Why a stream was read no further than `offset`."""
-
-    offset: int
-    problem: str
+    unread: Unread | None = None  # what is right before it
 
 
 class Exchange:
@@ -106,8 +109,8 @@ class Exchange:
         ]
 
     @property
-    def endings(self) -> list[Ending | None]:
-        """For each side, once all was yielded: why reading ended before its bytes did."""
+    def endings(self) -> list[Unread | None]:
+        """For each side, once all was yielded: what is behind its last message."""
         return [None if reader is None else reader.ending for reader in self._readers]
 
     def __iter__(self) -> Iterator[tuple[int, Message]]:
@@ -118,6 +121,8 @@ class Exchange:
         for index, reader in enumerate(self._readers):
             while reader is not None and (message := reader.read(None)) is not None:
                 yield index, message
+                if message.framing == "tunnel":
+                    break
 
     def _paired(self, requests: "_Reader", responses: "_Reader") -> Iterator[tuple[int, Message]]:
         asking = self._readers.index(requests)
@@ -168,22 +173,23 @@ class _Reader:
     """Reads the messages of one side, one after the other."""
 
     __slots__ = (
-        "_position", "_problem", "_side", "_switching", "_try_last", "certain", "ending", "kind",
-        "number",
+        "_position", "_problem", "_side", "_switching", "_try_last", "_unread", "certain", "ending",
+        "kind", "number",
     )  # fmt: skip
 
     def __init__(self, side: Side, kind: Kind, *, start_is_lost: bool) -> None:
         self.kind = kind
         self.number = 0
         self.certain = side.from_start  # no message before the position was missed
-        self.ending: Ending | None = None
+        self.ending: Unread | None = None
         self._side = side
         self._position = 0
         self._problem = ""  # of all messages from here on
         self._try_last = True  # once: each time, it looks at all that is left
         self._switching = False  # a request asked for another protocol than HTTP
+        self._unread: Unread | None = None  # what is right before the position
         if start_is_lost:
-            self._resume(behind_gap(side.gaps, 0))
+            self._resume_behind_gap(0)
 
     def read(self, next_request: Callable[[], Message | None] | None) -> Message | None:
         """Return the next message, or None if there is no more; `ending` may then say why.
@@ -198,17 +204,17 @@ class _Reader:
             if self._position >= len(data):
                 return None
             if self._position >= limit:
-                self._resume(behind_gap(gaps, self._position))
+                self._resume_behind_gap(self._position)
                 continue
             try:
                 head = read_head(data, self._position, limit, self.kind)
             except HeadError as error:
                 if error.cut and limit < len(data):
-                    self._resume(behind_gap(gaps, limit))
+                    self._resume_behind_gap(limit)
                 elif self._switching:
                     return None
                 else:
-                    self._stop(f"is not read as HTTP: {error}")
+                    self._pass_over(f"is not read as HTTP: {error}")
                 continue
             return self._message(head, next_request)
         return None
@@ -234,11 +240,12 @@ class _Reader:
             framing = self._response_framing(head, request, framing, length, problems)
             if request is not None:
                 method, target = request.method, request.target
-        start = self._position
+        start, unread = self._position, self._unread
+        self._unread = None
         end, complete = self._end(head.end, framing, length, problems)
         return Message(
             self.kind, self.number, start, head.end, end, method, target, head.status, head.fields,
-            framing, complete, tuple(problems),
+            framing, complete, tuple(problems), unread,
         )  # fmt: skip
 
     def _request_framing(
@@ -346,30 +353,53 @@ class _Reader:
             # It broke at the last gap: what is behind it is no longer known to be this body.
             self._position = max(start, gaps[bisect_left(gaps, (extent.end, 0)) - 1][0])
         elif extent.damaged:
-            self._stop("is not read as HTTP: the chunks before it are damaged")
+            # The slice ends behind a blank line, which may be that of the next head.
+            self._guess(_BEHIND_DAMAGE)
+            begin = self._next_start(extent.intact, extent.end)
+            self._position = extent.end if begin is None else begin
         return self._position, not lost and not extent.problem
 
-    def _resume(self, position: int) -> None:
-        """Go on at the first message that seems to begin at or behind `position`, or end."""
-        data, gaps = self._side.data, self._side.gaps
+    def _resume_behind_gap(self, position: int) -> None:
+        """Go on at what seems to be the first message behind the gap at `position`, or end."""
+        self._guess(_BEHIND_GAP)
+        begin = self._next_start(behind_gap(self._side.gaps, position), len(self._side.data))
+        if begin is None:
+            problem = "is behind lost bytes, and no message seems to begin there"
+            self.ending = Unread(self._position, problem)
+        else:
+            self._position = begin
+
+    def _pass_over(self, problem: str) -> None:
+        """Go on at what seems to be the next message behind what is none, or end."""
+        self._guess(_BEHIND_DAMAGE)
+        begin = self._next_start(self._position + 1, len(self._side.data))
+        unread = Unread(self._position, problem)
+        if begin is None:
+            self.ending = unread
+        else:
+            self._unread = unread
+            self._position = begin
+
+    def _guess(self, problem: str) -> None:
+        """All that is read from here on has a problem."""
         self.certain = False
-        self._problem = _BEHIND_GAP
+        self._problem = problem
+
+    def _next_start(self, position: int, end: int) -> int | None:
+        """Where the first message seems to begin in [position, end)."""
+        data, gaps = self._side.data, self._side.gaps
         for _ in range(_CANDIDATES):
-            match = _START_BEHIND_GAP[self.kind].search(data, position)
+            match = _START_BEHIND_GAP[self.kind].search(data, position, end)
             if match is None:
-                break
+                return None
             begin = match.start()
             try:
                 read_head(data, begin, next_gap(gaps, begin, len(data)), self.kind)
             except HeadError:
                 position = begin + 1
                 continue
-            self._position = begin
-            return
-        self._stop("is behind lost bytes, and no message seems to begin there")
-
-    def _stop(self, problem: str) -> None:
-        self.ending = Ending(self._position, problem)
+            return begin
+        return None
 
 
 def _start_is_lost(side: Side) -> bool:

@@ -30,6 +30,7 @@ class Extent(NamedTuple):
     end: int  # offset behind it, or, where it has none, behind what was looked at
     problem: str = ""  # why it has no end
     damaged: bool = False  # it is no chunked body from somewhere in the slice before `end`
+    intact: int = 0  # if damaged: where that slice begins
 
 
 class _Reading:
@@ -57,11 +58,12 @@ def find_end(data: Bytes, start: int, gaps: Sequence[Gap]) -> Extent:
     with _slices(data, start, len(data), gaps, ends=True) as slices:
         reading, parser = _open(None)
         end = start
-        for end, piece in slices:
+        for stop, piece in slices:
+            intact, end = end, stop
             try:
                 parser.feed_data(piece)
             except HttpParserError as error:
-                return Extent(end, f"its chunks are damaged: {error}", damaged=True)
+                return Extent(end, f"its chunks are damaged: {error}", damaged=True, intact=intact)
             if reading.complete:
                 return Extent(end)
     return Extent(end, "its chunks do not end")

@@ -29,12 +29,13 @@ HEAD_BYTES = 1 << 18
 
 # Any blank line, with CRLF or LF alone: there is no other end of a head for llhttp.
 _BLANK_LINE = re.compile(rb"\n\r?\n")
-_RESPONSE_LINE = re.compile(rb"HTTP/1\.[0-9] ([0-9]{3})[ \r\n]")
+_RESPONSE_LINE = re.compile(rb"HTTP/1\.[0-9] {1,8}([0-9]{3})[ \r\n]")
 _REQUEST_LINE = re.compile(
     rb"([!#$%&'*+.^_`|~0-9A-Za-z-]{1,40}) ([^\r\n]{1,65536}) HTTP/1\.[0-9][ \t]*\r?\n"
 )
 _FIELD_LINE = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:")
 _LINE_END = re.compile(rb"\r?\n")
+_BLANKS_BEFORE_COLON = re.compile(rb"(?<=\n)([!#$%&'*+.^_`|~0-9A-Za-z-]++)[ \t]++:")
 
 
 class HeadError(ValueError):
@@ -93,9 +94,9 @@ def read_head(data: Bytes, start: int, end: int, kind: Kind) -> Head:
     """Read the head that begins at `start`, of the bytes before `end`.
 
     What llhttp does not accept as it stands is read once more without what it objects to: an
-    unknown method, a target with blanks, lines that are not fields, a Content-Length that is no
-    number or is repeated with the same value. `Head.repaired` then has the objection. Raises
-    HeadError.
+    unknown method, a target with blanks, a version or blanks in a status line that are not
+    expected, lines that are not fields, a Content-Length that is no number or is repeated with the
+    same value. `Head.repaired` then has the objection. Raises HeadError.
     """
     plain = plain_head(data, start, min(end, start + HEAD_BYTES), kind == "request")
     if plain is not None:
@@ -113,6 +114,10 @@ def read_head(data: Bytes, start: int, end: int, kind: Kind) -> Head:
     head = bytes(data[start:head_end])
     if b"\r" not in head:
         head = head.replace(b"\n", b"\r\n")  # LF alone llhttp accepts in most places only
+    # llhttp objects to some of these names and takes the blanks for a part of others, so that a
+    # Content-Length would neither count nor be checked.
+    if b" :" in head or b"\t:" in head:
+        head = _BLANKS_BEFORE_COLON.sub(rb"\1:", head)
     objection = ""
     try:
         fields = _fields(head, kind)
@@ -153,7 +158,10 @@ def _fields(head: bytes, kind: Kind) -> Fields:
 
 def _repaired(head: bytes, kind: Kind) -> bytes:
     lines = _LINE_END.split(head)
-    kept = [b"POST / HTTP/1.1" if kind == "request" else lines[0]]
+    if kind == "request":
+        kept = [b"POST / HTTP/1.1"]
+    else:
+        kept = [b"HTTP/1.1 " + lines[0].partition(b" ")[2].lstrip(b" ")]
     lengths: set[bytes] = set()
     for line in lines[1:]:
         name, _, value = line.partition(b":")

@@ -48,6 +48,7 @@ def chunked(data, sizes):
 
 GET = b"GET /a HTTP/1.1\r\nHost: h\r\n\r\n"
 HEAD = b"HEAD /a HTTP/1.1\r\nHost: h\r\n\r\n"
+NO_RESPONSE = "there is no start line of a response"
 
 
 def test_message_tells_where_it_is_and_what_it_says():
@@ -179,12 +180,23 @@ def test_chunks_that_are_cut():
     assert "do not end" in found[0].problems[0]
 
 
-def test_chunks_that_are_damaged_end_the_stream():
-    data = response(b"5\r\nabcde\r\nzz\r\n", b"Transfer-Encoding: chunked") + sized(b"x" * 10)
-    found, bodies, ending = one_side(data)
+@pytest.mark.parametrize("rest", [b"zz\r\n", b"zz\r\n\r\n", b"zz\r\n\r\nxx\r\n\r\n"])
+def test_behind_chunks_that_are_damaged_the_next_message_is_a_guess(rest):
+    damaged = response(b"5\r\nabcde\r\n" + rest, b"Transfer-Encoding: chunked")
+    found, bodies, ending = one_side(damaged + sized(b"x" * 10) + sized(b"y"))
+    assert bodies == [b"abcde", b"x" * 10, b"y"]
+    assert [message.complete for message in found] == [False, True, True]
+    assert found[1].start == len(damaged)
+    assert all("guessed" in message.problems[0] for message in found[1:])
+    assert ending is None
+
+
+def test_chunks_that_are_damaged_and_the_end():
+    data = response(b"5\r\nabcde\r\nzz\r\n\r\n", b"Transfer-Encoding: chunked")
+    found, bodies, ending = one_side(data + b"rest\r\n")
     assert bodies == [b"abcde"]
-    assert not found[0].complete
-    assert "damaged" in ending.problem
+    assert "damaged" in found[0].problems[0]
+    assert (ending.offset, ending.problem) == (len(data), "is not read as HTTP: " + NO_RESPONSE)
 
 
 def test_chunked_with_trailer_wins_over_length():
@@ -236,6 +248,73 @@ def test_what_is_not_http_ends_the_stream_and_is_told():
     assert len(found) == 1
     assert ending.offset == found[0].end
     assert "no start line" in ending.problem
+
+
+@pytest.mark.parametrize(
+    ("first", "unread"),
+    [
+        (sized(b"abc", status=b"204 No Content"), b"abc"),
+        (response(b"longer", b"Content-Length: 3"), b"ger"),
+        (sized(b""), b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 7\r\n\r\nabc"),
+    ],
+)
+def test_behind_what_is_not_http_the_next_message_is_a_guess(first, unread):
+    before = first if first.endswith(unread) else first + unread
+    found, bodies, ending = one_side(before + sized(b"one") + sized(b"two"))
+    assert bodies[1:] == [b"one", b"two"]
+    offset = len(before) - len(unread)
+    assert (found[1].unread.offset, found[1].start) == (offset, len(before))
+    assert found[1].unread.problem.startswith("is not read as HTTP: ")
+    assert [message.unread for message in (found[0], found[2])] == [None, None]
+    assert found[0].problems == ()
+    assert all("guessed" in message.problems[0] for message in found[1:])
+    assert ending is None
+
+
+def test_body_in_the_response_to_a_head_is_passed_over():
+    server = Side(sized(b"unexpected") + sized(b"next"))
+    _, replies, _ = messages(Side(HEAD + GET), server)
+    assert [content(server, message) for message in replies] == [b"", b"next"]
+    assert replies[1].unread is not None
+
+
+def test_what_is_not_http_between_requests_makes_responses_unsure():
+    requests, replies, _ = messages(
+        Side(GET + b"garbage\r\n" + GET), Side(sized(b"one") + response(b"two"))
+    )
+    assert [message.number for message in requests] == [1, 2]
+    assert "guessed" in requests[1].problems[0]
+    assert replies[1].problems == ("its request is not known",)
+
+
+def test_a_head_that_is_cut_ends_the_stream_once():
+    found, _, ending = one_side(sized(b"a") + b"HTTP/1.1 200 OK\r\nA: b\r\n")
+    assert len(found) == 1
+    assert "not complete" in ending.problem
+
+
+def test_blanks_before_a_colon_hide_no_framing():
+    data = response(b"abc", b"Content-Length : 3") + response(
+        chunked(b"def", [3]), b"Transfer-Encoding\t: chunked"
+    )
+    found, bodies, ending = one_side(data + sized(b"next"))
+    assert bodies == [b"abc", b"def", b"next"]
+    assert all(message.problems == () for message in found)
+    assert ending is None
+
+
+def test_switched_connection_of_which_one_side_is_there():
+    switched = response(b"", b"Upgrade: websocket", status=b"101 Switching Protocols")
+    found, _, ending = one_side(switched + b"\x81\x05hello" + sized(b"inside"))
+    assert (len(found), ending) == (1, None)
+
+
+def test_what_is_not_http_may_come_between_all_messages():
+    no_message = b"x\r\n" + response(b"", b"Content-Length: 1", b"Content-Length: 2")
+    damaged = response(b"zz\r\n\r\n", b"Transfer-Encoding: chunked")
+    found, _, ending = one_side((sized(b"a") + no_message + damaged) * 1000)
+    assert len(found) == 2000
+    assert ending is None
 
 
 @pytest.mark.parametrize("data", [b"", b"SSH-2.0-x\r\n", b"HTTP/2.0 200 OK\r\n\r\n", b"GET /\r\n"])

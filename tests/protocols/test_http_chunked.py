@@ -22,7 +22,7 @@ def content(data, start=0, end=None, gaps=()):
 def test_end_is_behind_the_trailer():
     data = b"..." + coded([b"abc", b"\r\n\r\n"], b"A: b\r\nC: d\r\n")
     extent = find_end(data + b"rest\r\n\r\n", 3, ())
-    assert extent == (len(data), "", False)
+    assert extent == (len(data), "", False, 0)
     assert content(data, 3) == b"abc\r\n\r\n"
 
 
@@ -35,7 +35,7 @@ def test_extensions_and_padded_sizes():
 def test_large_chunk():
     piece = bytes(range(256)) * 8000
     data = coded([piece, piece])
-    assert find_end(data, 0, ()) == (len(data), "", False)
+    assert find_end(data, 0, ()) == (len(data), "", False, 0)
     assert content(data) == piece * 2
 
 
@@ -51,6 +51,12 @@ def test_no_end():
     assert extent.problem == "its chunks do not end"
     assert not extent.damaged
     assert content(b"3\r\nabc\r\n5\r\nab") == b"abcab"
+
+
+def test_damage_is_in_the_slice_that_is_told():
+    extent = find_end(b"head" + b"5\r\na\r\n\r\n" + b"\r\nzz\r\n\r\n" + b"rest", 4, ())
+    assert extent.damaged
+    assert (extent.intact, extent.end) == (12, 20)
 
 
 def test_data_before_damage_is_kept():
@@ -81,7 +87,7 @@ def test_end_that_lies_across_two_windows(monkeypatch):
     monkeypatch.setattr(http_chunked, "_WINDOW_BYTES", 64)
     for count in range(150):
         data = coded([b"x" * count])
-        assert find_end(data + b"rest" * 50, 0, ()) == (len(data), "", False)
+        assert find_end(data + b"rest" * 50, 0, ()) == (len(data), "", False, 0)
 
 
 def test_mapped_file(monkeypatch, tmp_path):
@@ -125,13 +131,13 @@ def test_both_ways_to_find_an_end_agree(pieces, rest):
     data = coded(pieces)
     assert find_last_end(data, 0) == len(data)
     last = find_last_end(data + rest, 0)
-    assert last is None or (last, "", False) == find_end(data + rest, 0, ())
+    assert last is None or (last, "", False, 0) == find_end(data + rest, 0, ())
 
 
 @given(st.lists(st.binary(max_size=60), max_size=8), st.binary(max_size=20))
 def test_any_pieces_come_back(pieces, rest):
     data = coded(pieces)
-    assert find_end(data + rest, 0, ()) == (len(data), "", False)
+    assert find_end(data + rest, 0, ()) == (len(data), "", False, 0)
     assert content(data + rest, 0, len(data)) == b"".join(pieces)
 
 

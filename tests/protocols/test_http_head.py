@@ -77,6 +77,38 @@ def test_what_llhttp_objects_to_is_left_out(data, kind, fields):
     assert found.end == len(data)
 
 
+@pytest.mark.parametrize("blanks", [b" ", b"\t", b" \t "])
+@pytest.mark.parametrize(
+    "name", [b"Content-Length", b"Transfer-Encoding", b"Content-Encoding", b"A"]
+)
+def test_blanks_before_a_colon_are_no_part_of_a_name(name, blanks):
+    value = b"3" if name == b"Content-Length" else b"chunked"
+    found = head(b"HTTP/1.1 200 OK\r\n" + name + blanks + b": " + value + b"\r\n\r\n")
+    assert found.fields == ((name, value),)
+    assert not found.repaired
+
+
+def test_blanks_before_a_colon_hide_no_contradiction():
+    with pytest.raises(HeadError, match="Content-Length"):
+        head(b"HTTP/1.1 200 OK\r\nContent-Length : 5\r\nContent-Length: 6\r\n\r\n")
+    # Nor do they make a number of what is none, or a field of a start line.
+    assert head(b"HTTP/1.1 200 OK\r\nContent-Length : x\r\nA: b\r\n\r\n").fields == ((b"A", b"b"),)
+    assert head(b"GET :/ HTTP/1.1\r\nA: b\r\n\r\n", "request").target == b":/"
+
+
+def test_a_repaired_head_keeps_fields_with_blanks_before_the_colon():
+    found = head(b"HTTP/1.1 200 OK\r\nno field\r\nContent-Length : 3\r\nA\t: b\r\n\r\n")
+    assert found.repaired
+    assert sorted(found.fields) == [(b"A", b"b"), (b"Content-Length", b"3")]
+
+
+@pytest.mark.parametrize("line", [b"HTTP/1.1  200 OK", b"HTTP/1.2 200 OK", b"HTTP/1.0   200"])
+def test_a_status_line_that_is_not_as_it_should_be(line):
+    found = head(line + b"\r\nContent-Length: 3\r\n\r\n")
+    assert (found.status, found.fields) == (200, ((b"Content-Length", b"3"),))
+    assert found.repaired
+
+
 def test_target_with_blanks_is_whole():
     assert head(b"GET /a b HTTP/1.1\r\nHost: h\r\n\r\n", "request").target == b"/a b"
 

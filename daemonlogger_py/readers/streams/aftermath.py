@@ -28,7 +28,8 @@ class Aftermath:
     be None. `teller` gets lines about what failed and, in detail, about what was found to be wrong
     in the packets. Once `stopping` is requested nothing waits for commands. `failures` counts
     streams whose files could not be read or whose results not written, `poor_bodies` HTTP bodies
-    that are incomplete or could not be decoded.
+    that are incomplete, guessed or could not be decoded, `unread_streams` those of HTTP from which
+    something is missing beyond that.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class Aftermath:
     ) -> None:
         self.failures = 0
         self.poor_bodies = 0
+        self.unread_streams = 0
         self._config = config
         self._report = report
         self._tell = teller.tell
@@ -108,10 +110,15 @@ class Aftermath:
 
     def _take(self, finished: Finished) -> None:
         self.failures += finished.failed
+        self.unread_streams += bool(finished.unread)
         for note in finished.notes:
-            (self._tell if finished.failed else self._detail)(note)
+            if finished.failed:
+                self._tell(note)
+            else:
+                self._detail(f"{self._prefix}{_called(finished.closed)}: {note}")
+        # What was decoded of one and what was sent are two files of the same.
+        self.poor_bodies += len({body.file_offset for body in finished.bodies if body.problems})
         for body in finished.bodies:
-            self.poor_bodies += bool(body.problems)
             for problem in body.problems:
                 self._detail(f"{self._prefix}{body.filename}: {problem}")
         if finished.plugin is not None and finished.plugin.problem:

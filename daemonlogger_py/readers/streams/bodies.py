@@ -2,8 +2,8 @@
 
     STREAM-HTTPBODY-kkk[.ext]      k counts the messages of the stream, those without a body too;
                                    ext by Content-Type
-    STREAM-HTTPBODY-kkk[.ext].gz   beside it: the bytes as sent, if decoding failed (.gz, .zz for
-                                   deflate, .br, .zst); what could be decoded has the first name
+    STREAM-HTTPBODY-kkk[.ext].gz   beside it: the bytes as sent, if not all was decoded (.gz, .zz
+                                   for deflate, .br, .zst); what was decoded has the first name
     STREAM-HTTP, -HTTPBODY, -HTTPBODY-GZIP   as tcpflow's man page has it, if asked for: head, body
                                    as sent, body decoded; -002 and so on behind, from the second on
 
@@ -27,6 +27,7 @@ from daemonlogger_py.readers.streams.outdir import OutDir
 # Of one stream: a million files of one byte are an attack, not a download.
 MOST_BODIES = 100_000
 MOST_NOTES = 100
+MOST_UNREAD = 10
 _RELIEF_BYTES = 32 << 20
 
 
@@ -36,6 +37,7 @@ class Extracted:
     def __init__(self) -> None:
         self.bodies: list[Body] = []
         self.notes: list[str] = []
+        self.unread: list[str] = []
         self.failed = False
 
     def note(self, text: str) -> None:
@@ -44,6 +46,12 @@ class Extracted:
             self.notes.append(text)
         elif len(self.notes) == MOST_NOTES:
             self.notes.append("HTTP: there is more to be told that is left out")
+
+    def lack(self, text: str) -> None:
+        """Add a note about what is missing from the bodies and from their problems."""
+        self.note(text)
+        if len(self.unread) < MOST_UNREAD:
+            self.unread.append(text)
 
 
 class Extractor:
@@ -71,6 +79,12 @@ class Extractor:
         exchange = Exchange(sides)
         for index, message in exchange:
             made = extracted[index]
+            if (unread := message.unread) is not None:
+                count = message.start - unread.offset
+                made.lack(
+                    f"HTTP: what is in between, {count} bytes from {unread.offset} on,"
+                    f" {unread.problem}"
+                )
             try:
                 self._message(sides[index], names[index], message, made)
             except (StorageError, OSError) as error:
@@ -78,12 +92,12 @@ class Extractor:
                 made.failed = True
                 return extracted
             if len(made.bodies) >= MOST_BODIES:
-                made.note(f"HTTP: no more than {MOST_BODIES} bodies of a stream are stored")
+                made.lack(f"HTTP: no more than {MOST_BODIES} bodies of a stream are stored")
                 return extracted
         for made, ending, side in zip(extracted, exchange.endings, sides, strict=True):
             if ending is not None:
                 rest = len(side.data) - ending.offset
-                made.note(
+                made.lack(
                     f"HTTP: what follows, {rest} bytes from {ending.offset} on, {ending.problem}"
                 )
         return extracted
@@ -95,7 +109,11 @@ class Extractor:
         elif message.framing not in ("none", "tunnel"):
             self._numbered(side, name, message, made)
         if message.problems and len(made.bodies) == before:
-            made.note(f"HTTP {message.kind} {message.number}: {'; '.join(message.problems)}")
+            text = f"HTTP {message.kind} {message.number}: {'; '.join(message.problems)}"
+            if message.complete:
+                made.note(text)
+            else:
+                made.lack(text)
 
     def _numbered(self, side: Side, name: str, message: Message, made: Extracted) -> None:
         stem = f"{name}-HTTPBODY-{message.number:03d}"
@@ -149,12 +167,9 @@ class Extractor:
         error = decoding.error
         if error is None:
             return ""
-        stored = len(made.bodies) > count
-        if stored:
+        if len(made.bodies) > count:
             last = made.bodies[-1]
             made.bodies[-1] = last._replace(problems=(*last.problems, str(error)))
-        if stored and isinstance(error, http_coding.TruncatedError):
-            return ""
         return f"kept as sent: {error}"
 
     def _store(

@@ -63,3 +63,4 @@ class Finished(NamedTuple):
     notes: tuple[str, ...] = ()  # what could not be done or read, for people
     plugin: PluginResult | None = None
     failed: bool = False  # a file could not be read or written: notes say which
+    unread: tuple[str, ...] = ()  # those of the notes that say what is missing from the bodies

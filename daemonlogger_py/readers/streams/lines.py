@@ -50,6 +50,8 @@ def line(finished: Finished, prefix: str) -> bytes:
             }
             for body in finished.bodies
         ]
+    if finished.unread:
+        fields["unread"] = finished.unread
     if finished.plugin is not None:
         fields["python"] = finished.plugin.text
     if finished.notes:

@@ -121,6 +121,7 @@ class Work:
         for stream, made in zip(there, extracted, strict=True):
             stream.bodies = made.bodies
             stream.notes = made.notes
+            stream.unread = made.unread
             stream.failed = made.failed
 
     def _contents(self, name: str) -> bytes | mmap.mmap:
@@ -155,6 +156,7 @@ class _Stream:
         self.md5 = ""
         self.bodies: Sequence[Body] = ()
         self.notes: Sequence[str] = ()
+        self.unread: Sequence[str] = ()
         self.plugin: PluginResult | None = None
         self.failed = False
 
@@ -165,7 +167,7 @@ class _Stream:
 
     def found(self) -> Found:
         """Return what a Finished is made of."""
-        return self.md5, self.bodies, self.notes, self.plugin, self.failed
+        return self.md5, self.bodies, self.notes, self.plugin, self.failed, self.unread
 
 
 def _new_extractor(config: StreamsConfig, outdir: OutDir) -> "Extractor | None":

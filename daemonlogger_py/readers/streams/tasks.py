@@ -10,8 +10,8 @@ from daemonlogger_py.readers.streams.facts import Body, ClosedStream, Finished, 
 
 # Name, bytes, gaps, beginning seen, orderly end seen; one or the two streams of a connection.
 Given = tuple[str | None, int, Sequence[tuple[int, int]], bool, bool]
-# MD5, bodies, notes, what the Python function gave, whether a file failed.
-Found = tuple[str, Sequence[Body], Sequence[str], PluginResult | None, bool]
+# MD5, bodies, notes, what the Python function gave, whether a file failed, what was not read.
+Found = tuple[str, Sequence[Body], Sequence[str], PluginResult | None, bool, Sequence[str]]
 
 
 def given(closed: ClosedStream) -> Given:
@@ -21,7 +21,7 @@ def given(closed: ClosedStream) -> Given:
 
 def finished(closed: ClosedStream, found: Sequence[Any]) -> Finished:
     """Join a stream and a Found that crossed processes, its tuples being lists now."""
-    md5, bodies, notes, plugin, failed = found
+    md5, bodies, notes, plugin, failed, unread = found
     return Finished(
         closed,
         md5,
@@ -29,4 +29,5 @@ def finished(closed: ClosedStream, found: Sequence[Any]) -> Finished:
         tuple(notes),
         None if plugin is None else PluginResult(*plugin),
         failed,
+        tuple(unread),
     )

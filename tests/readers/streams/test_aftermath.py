@@ -45,13 +45,13 @@ def directory_fd(tmp_path):
     os.close(fd)
 
 
-def ended(tmp_path, directory_fd, told, **options):
+def ended(tmp_path, directory_fd, told, frames=FRAMES, **options):
     """(rows, aftermath) of the frames once all is done."""
     config = StreamsConfig(outdir=str(tmp_path), **options)
     rows = Rows()
     aftermath = Aftermath(config, directory_fd, rows, Told(told), NotStopping())
     try:
-        for batch in Stored(tmp_path, FRAMES, feeds=3, tell_created=True).batches:
+        for batch in Stored(tmp_path, frames, feeds=3, tell_created=True).batches:
             aftermath.harvest(batch)
         aftermath.finish()
     finally:
@@ -67,6 +67,23 @@ def test_rows_are_in_the_order_of_the_packets(tmp_path, directory_fd, options):
     assert rows.names() == [f"{tmp_path}/{name}" for name in NAMES]
     assert (told, aftermath.failures) == ([], 0)
     assert rows.rows.count(b"<hashdigest") == (5 if options.get("md5") else 0)
+
+
+def test_what_is_not_read_as_http_is_counted_and_told_with_its_stream(tmp_path, directory_fd):
+    reply = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc"
+    other = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Encoding: gzip\r\n\r\n\x1f\x8b\x08"
+    frames = [
+        frame
+        for port, data in ((1, reply), (2, reply + b"garbage" + reply), (3, other))
+        for frame in (Side(port=port).syn(), Side(port=port).sends(0, data))
+    ]
+    told = []
+    rows, aftermath = ended(tmp_path, directory_fd, told, frames=frames, http=True)
+
+    assert (aftermath.unread_streams, aftermath.poor_bodies, aftermath.failures) == (1, 2, 0)
+    assert rows.rows.count(b"<byte_runs problem='HTTP: what is in between, 7 bytes") == 1
+    (line,) = [line for line in told if "7 bytes" in line]
+    assert line.startswith(f"{tmp_path}/{NAMES[1]}: HTTP: ")
 
 
 def test_a_command_is_run_for_each_file_and_its_failure_is_told(tmp_path, directory_fd):

@@ -99,12 +99,13 @@ def test_what_is_not_encoded_at_all_is_kept(extract):
     assert "kept as sent" in made.bodies[0].problems[0]
 
 
-def test_cut_gives_what_could_be_decoded(extract):
-    data = response(gzip.compress(NOISE), GZIP)
+def test_cut_is_kept_as_sent_beside_what_could_be_decoded(extract):
+    data = response(gzip.compress(NOISE, mtime=0), GZIP)
     made, files = extract(data[:-20_000])
-    assert list(files) == ["s-HTTPBODY-001"]
+    assert set(files) == {"s-HTTPBODY-001", "s-HTTPBODY-001.gz"}
     assert NOISE.startswith(files["s-HTTPBODY-001"])
-    assert len(made.bodies[0].problems) == 2
+    assert files["s-HTTPBODY-001.gz"] == gzip.compress(NOISE, mtime=0)[:-20_000]
+    assert [len(body.problems) for body in made.bodies] == [2, 2]
 
 
 def test_gap_ends_what_is_decoded(extract):
@@ -112,6 +113,9 @@ def test_gap_ends_what_is_decoded(extract):
     made, files = extract(data[:20_000] + bytes(100) + data[20_100:], gaps=((20_000, 100),))
     assert NOISE.startswith(files["s-HTTPBODY-001"])
     assert 15_000 < len(files["s-HTTPBODY-001"]) < 20_000
+    sent = data[data.index(b"\r\n\r\n") + 4 :]
+    assert len(files["s-HTTPBODY-001.gz"]) == len(sent)
+    assert files["s-HTTPBODY-001.gz"][20_100:] == sent[20_100:]
     assert "100 bytes are lost" in made.bodies[0].problems[0]
 
 
@@ -180,11 +184,28 @@ def test_problem_of_a_message_without_a_file_is_a_note(extract):
     made, files = extract(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n")
     assert files == {}
     assert made.notes == ["HTTP response 1: 9 of its 9 bytes are not there"]
+    assert made.unread == made.notes
+
+
+def test_problem_of_a_message_that_has_no_body_lacks_nothing(extract):
+    made, _ = extract(b"HTTP/1.1 304 X\r\nno field\r\n\r\n")
+    assert "repaired" in made.notes[0]
+    assert made.unread == []
 
 
 def test_what_is_not_read_is_a_note(extract):
     made, _ = extract(response(b"x") + b"garbage\r\n")
-    assert "9 bytes from" in made.notes[0]
+    assert "what follows, 9 bytes from" in made.notes[0]
+    assert made.unread == made.notes
+
+
+def test_what_is_not_read_between_messages_is_a_note(extract):
+    data = response(b"x")
+    made, files = extract(data + b"garbage\r\n" + response(b"y"))
+    assert sorted(files.values()) == [b"x", b"y"]
+    assert f"in between, 9 bytes from {len(data)} on, is not read as HTTP" in made.notes[0]
+    assert made.unread == made.notes
+    assert "guessed" in made.bodies[1].problems[0]
 
 
 def test_number_of_bodies_is_limited(extract, monkeypatch):
@@ -200,6 +221,14 @@ def test_notes_are_limited():
         made.note(str(number))
     assert len(made.notes) == bodies.MOST_NOTES + 1
     assert "left out" in made.notes[-1]
+
+
+def test_what_is_told_as_unread_is_limited():
+    made = bodies.Extracted()
+    for number in range(bodies.MOST_UNREAD + 5):
+        made.lack(str(number))
+    assert len(made.unread) == bodies.MOST_UNREAD
+    assert len(made.notes) == bodies.MOST_UNREAD + 5
 
 
 def test_file_that_cannot_be_made_is_told(tmp_path):

@@ -14,5 +14,5 @@ def test_closed_stream_cannot_change():
 
 def test_nothing_found_is_the_default():
     closed = ClosedStream(number=1, session=2, name=None, to_server=True, stream_bytes=0)
-    assert Finished(closed) == (closed, "", (), (), None, False)
+    assert Finished(closed) == (closed, "", (), (), None, False, ())
     assert Body(1, "a", 2).problems == ()

@@ -35,18 +35,23 @@ def test_a_stream_is_an_object():
     assert found["gaps"] == [[2, 5]]
     assert (found["source"], found["destination_port"]) == ("10.0.0.1", 2)
     assert (found["first_ns"], found["stream_bytes"], found["to_server"]) == (10**18 + 1, 9, True)
-    assert not {"md5", "bodies", "python", "notes", "row"} & found.keys()
+    assert not {"md5", "bodies", "python", "notes", "unread", "row"} & found.keys()
 
 
 def test_what_post_processing_found_is_in_it():
     body = Body(5, "a-b-HTTPBODY-001.html", 100, ("cut",))
-    found = parsed(Finished(STREAM, "00ff", (body,), ("a note",), PluginResult("said")))
+    found = parsed(
+        Finished(
+            STREAM, "00ff", (body,), ("a note",), PluginResult("said"), unread=("not all of it",)
+        )
+    )
 
     assert found["md5"] == "00ff"
     assert found["bodies"] == [
         {"offset": 5, "name": "out/a-b-HTTPBODY-001.html", "size_bytes": 100, "problems": ["cut"]}
     ]
     assert (found["python"], found["notes"]) == ("said", ["a note"])
+    assert found["unread"] == ["not all of it"]
 
 
 def test_a_stream_without_a_file_has_no_name():

@@ -108,7 +108,7 @@ def test_large_file(do, tmp_path, monkeypatch):
 
 def test_stream_without_a_file(do):
     nothing, replied = do((None, None, {}), ("b", RESPONSE, {}))
-    assert nothing[1:] == ("", (), (), None, False)
+    assert nothing[1:] == ("", (), (), None, False, ())
     assert len(replied.bodies) == 1
 
 

@@ -21,16 +21,16 @@ def test_part_of_a_task():
 
 def test_what_was_found_is_the_stream_again():
     body = Body(5, "s-HTTPBODY-001", 4, ("cut",))
-    found = ("d41d", [body], ["note"], PluginResult("text", ""), True)
+    found = ("d41d", [body], ["note"], PluginResult("text", ""), True, ["note"])
 
     joined = finished(STREAM, crossed(found))
 
     assert joined == Finished(
-        STREAM, "d41d", (body,), ("note",), PluginResult("text", ""), failed=True
+        STREAM, "d41d", (body,), ("note",), PluginResult("text", ""), True, ("note",)
     )
     assert isinstance(joined.bodies[0], Body)
     hash(joined.bodies)
 
 
 def test_nothing_found():
-    assert finished(STREAM, crossed(("", [], [], None, False))) == Finished(STREAM)
+    assert finished(STREAM, crossed(("", [], [], None, False, []))) == Finished(STREAM)
