@@ -131,7 +131,7 @@ STREAM_OPTIONS: tuple[Option, ...] = (
         types=NUMBER_TYPES,
         help="keep at most the first SIZE bytes of each stream",
         man="Keep at most the first SIZE bytes of each stream; the report tells its full length."
-        " -1 is no limit.",
+        " On the console, bytes count when they are new. -1 is no limit.",
         group=STREAMS,
     ),
     Option(
@@ -253,7 +253,8 @@ STREAM_OPTIONS: tuple[Option, ...] = (
         types=TEXT_TYPES,
         help="write IP packets that belong to no stream to FILE",
         man="Write the IP packets that belong to no stream, such as those of UDP, to FILE in the"
-        " pcap format.",
+        " pcap format. What is there is overwritten. Packets of another linktype or time"
+        " resolution go to new files, FILE.1, FILE.2 and so on, under the next free number.",
         group=FILES,
     ),
     Option(

@@ -88,7 +88,7 @@ OUTPUT_OPTIONS: tuple[Option, ...] = (
         long="ordered",
         help="print each stream in order, every byte once",
         man="Print the bytes of each stream in their order and once, instead of packets as they"
-        " arrive.",
+        " arrive. What comes too late for that is left out, and told at the end.",
         group=CONSOLE,
     ),
     Option(

@@ -26,7 +26,7 @@ class Ending:
 
     def tell(self, say: Callable[[str], None]) -> None:
         """Give each line to `say`."""
-        for line in (*self._missing(), *self._limits(), *self._created()):
+        for line in (*self._missing(), *self._late(), *self._limits(), *self._created()):
             say(line)
 
     def _missing(self) -> Iterator[str]:
@@ -40,9 +40,24 @@ class Ending:
 
         if self._aftermath.poor_bodies:
             yield (
-                f"{self._aftermath.poor_bodies} HTTP bodies are incomplete or could not be decoded;"
-                " the report, and -v, say why"
+                f"{self._aftermath.poor_bodies} HTTP bodies are incomplete, guessed or could not be"
+                " decoded; the report, and -v, say why"
             )
+        if self._aftermath.unread_streams:
+            yield (
+                f"{self._aftermath.unread_streams} streams of HTTP were not read to their end, or"
+                " not all of them; the report, and -v, say why"
+            )
+
+    def _late(self) -> Iterator[str]:
+        ordering = self._sinks.ordering
+        if ordering is not None and ordering.late_bytes:
+            given_up = (
+                f"; {ordering.given_up} gaps were not waited for any longer: too much came behind"
+                if ordering.given_up
+                else ""
+            )
+            yield f"{ordering.late_bytes} bytes came too late to be printed in order{given_up}"
 
     def _created(self) -> Iterator[str]:
         """The warning of tcpflow about a directory that grew large, in one line."""
@@ -70,6 +85,13 @@ class Ending:
         given_up = lost.timed_out + lost.evicted + lost.pending
         if given_up:
             yield f"{given_up} IP datagrams were not put together: fragments of them are missing"
+        if lost.overlapped:
+            yield f"{lost.overlapped} IPv6 datagrams were left out: fragments of them overlapped"
+        if lost.disputed:
+            yield (
+                f"{lost.disputed} IPv4 fragments contradicted others of their datagrams, and those"
+                " that came first were kept: the streams may not be what the receiver read"
+            )
         if counters.split_streams:
             yield f"{counters.split_streams} streams were split: too many gaps, or too long"
         if counters.before_syn_bytes:

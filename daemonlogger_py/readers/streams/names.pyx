@@ -114,7 +114,9 @@ cdef class Template:
     def __cinit__(self, str template, str prefixes="", bint always_count=False):
         given = template
         if template.startswith("/"):
-            raise UsageError(f"template {template!r}: an absolute name leaves the output directory")
+            raise UsageError(
+                f"-T/--template {template!r}: an absolute name leaves the output directory"
+            )
         for letter in list(prefixes):
             if letter not in PREFIXES:
                 raise UsageError(
@@ -226,7 +228,7 @@ cdef list split(str template):
             parts.append((TOKENS[letter][0], ""))
         else:
             what = f"unknown token %{letter}" if letter else "% at the end"
-            raise UsageError(f"template {template!r}: {what}; accepted are {ACCEPTED}")
+            raise UsageError(f"-T/--template {template!r}: {what}; accepted are {ACCEPTED}")
     return parts
 
 
@@ -261,13 +263,13 @@ cdef check(str template, list components, bint always_count):
     for component in components:
         shortest, _ = least(component, always_count)
         if shortest == "..":
-            raise UsageError(f"template {template!r}: '..' leaves the output directory")
+            raise UsageError(f"-T/--template {template!r}: '..' leaves the output directory")
         if shortest == "." or (shortest == "" and component is components[-1]):
             raise UsageError(
-                f"template {template!r}: a name could be {shortest!r}, which no file can have"
+                f"-T/--template {template!r}: a name could be {shortest!r}, which no file can have"
             )
         if any("\0" in literal for _, literal in component):
-            raise UsageError(f"template {template!r}: NUL cannot be in a name")
+            raise UsageError(f"-T/--template {template!r}: NUL cannot be in a name")
         longest = sum(
             len(os.fsencode(literal)) if token == LITERAL else longest_of[token]
             for token, literal in component
@@ -275,12 +277,13 @@ cdef check(str template, list components, bint always_count):
         total += longest
         if longest > COMPONENT_BYTES:
             raise UsageError(
-                f"template {template!r}: a name of up to {longest} bytes; "
+                f"-T/--template {template!r}: a name of up to {longest} bytes; "
                 f"accepted are up to {COMPONENT_BYTES} between two slashes"
             )
     if total > NAME_BYTES:
         raise UsageError(
-            f"template {template!r}: names of up to {total} bytes; accepted are up to {NAME_BYTES}"
+            f"-T/--template {template!r}: names of up to {total} bytes; accepted are up to"
+            f" {NAME_BYTES}"
         )
 
 

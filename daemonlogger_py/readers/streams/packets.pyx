@@ -8,6 +8,7 @@ output directory (piles.pyx); that of -w is where the user names it.
 import os
 import stat
 import struct
+from contextlib import suppress
 
 from daemonlogger_py.errors import StorageError
 
@@ -113,12 +114,15 @@ cdef class Unprocessed(Sink):
     """Writes IP packets that belong to no stream of TCP to the savefile `path`, or stdout for `-`.
 
     What is there is overwritten. Packets of another linktype, and those with nanoseconds behind
-    others without, go to `path`.1, `path`.2 and so on. With `prompt` nothing waits longer than one
-    feed. Raises StorageError.
+    others without, go to new files: `path`.1, `path`.2 and so on, past numbers that are taken.
+    `paths` are the files there are. With `prompt` nothing waits longer than one feed. Raises
+    StorageError.
     """
 
     cdef readonly uint64_t packets
+    cdef readonly list paths
     cdef str path
+    cdef uint64_t number
     cdef bint prompt
     cdef list copies
     cdef Copy current
@@ -127,12 +131,8 @@ cdef class Unprocessed(Sink):
         self.path = path
         self.prompt = prompt
         self.wants_unprocessed = True
-        self.copies = [Copy(1 if path == "-" else open_savefile(path, 0))]
-
-    @property
-    def paths(self):
-        """The files there are."""
-        return [self.name_of(number) for number in range(len(self.copies))]
+        self.copies = [Copy(1 if path == "-" else open_savefile(path, os.O_TRUNC))]
+        self.paths = [path]
 
     def source(self, const uint8_t[::1] file_header not None):
         """The next packets are of the source that these 24 bytes begin savefiles of.
@@ -151,8 +151,7 @@ cdef class Unprocessed(Sink):
                     f"standard output: packets of linktype {header.linktype & 0xFFFF} cannot "
                     "follow those of another linktype or time resolution in one savefile"
                 )
-            # A name of our own making is not followed where it leads.
-            copy = Copy(open_savefile(self.name_of(len(self.copies)), os.O_NOFOLLOW))
+            copy = Copy(self.open_next())
             self.copies.append(copy)
         try:
             copy.begin(&header)
@@ -177,9 +176,15 @@ cdef class Unprocessed(Sink):
         if failures:
             raise self.described(failures[0])
 
-    def name_of(self, number):
-        """Of the files, the first one being 0."""
-        return f"{self.path}.{number}" if number else self.path
+    cdef object open_next(self):
+        """A new file: under a name of our own making there may be anything, a source even."""
+        while True:
+            self.number += 1
+            path = f"{self.path}.{self.number}"
+            with suppress(FileExistsError):
+                fd = open_savefile(path, os.O_EXCL | os.O_NOFOLLOW)
+                self.paths.append(path)
+                return fd
 
     cdef object described(self, failure):
         if self.path == "-" or not isinstance(failure, OSError):
@@ -204,9 +209,12 @@ cdef class Unprocessed(Sink):
 
 
 cdef object open_savefile(str path, int flags):
-    flags |= os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+    """Raises StorageError, and FileExistsError where `flags` ask for a new file."""
+    flags |= os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC
     try:
         return os.open(path, flags, 0o666)
+    except FileExistsError:
+        raise
     except OSError as error:
         raise StorageError(f"{path}: {error.strerror}") from error
 

@@ -20,9 +20,10 @@ cdef class Printing:
     cdef bint json
     cdef int64_t max_bytes
 
-    # Print the bytes of flow.streams[side] that begin at `offset`, up to those of -b. 0, or -1.
+    # Print bytes of flow.streams[side], as many as -b leaves behind the `before` that were counted.
+    # 0, or -1.
     cdef int add(
-        self, const Flow *flow, int side, int64_t offset, const uint8_t *data, uint32_t count
+        self, const Flow *flow, int side, int64_t before, const uint8_t *data, uint32_t count
     ) noexcept nogil
     # Print that bytes are missing; not among raw bytes. 0, or -1.
     cdef int add_gap(self, const Flow *flow, int side, int64_t count) noexcept nogil

@@ -47,7 +47,7 @@ cdef class Printing:
     """How bytes are printed, and to where.
 
     `prefix` goes before each name, as the output directory does. `max_bytes` is how many bytes of
-    each stream are printed, from its first one on (-b); None: all.
+    each stream are printed (-b); None: all.
     """
 
     def __init__(
@@ -86,12 +86,12 @@ cdef class Printing:
         free_text(&self.text)
 
     cdef int add(
-        self, const Flow *flow, int side, int64_t offset, const uint8_t *data, uint32_t count
+        self, const Flow *flow, int side, int64_t before, const uint8_t *data, uint32_t count
     ) noexcept nogil:
-        if offset >= self.max_bytes:
+        if before >= self.max_bytes:
             return 0
-        if offset > self.max_bytes - <int64_t>count:
-            count = <uint32_t>(self.max_bytes - offset)
+        if before > self.max_bytes - <int64_t>count:
+            count = <uint32_t>(self.max_bytes - before)
         self.begin(flow, side)
         if self.hex:
             if self.names and not self.json:

@@ -49,6 +49,7 @@ class Counts(NamedTuple):
     flow_map_size: int = 0  # streams that were still open at the end
     total_packets: int = 0
     oddities: Mapping[str, int] = MappingProxyType({})  # how often, by name
+    late_bytes: int = 0  # received again after their stream was closed: compared with nothing
 
 
 class Report:
@@ -156,6 +157,8 @@ class Report:
         lines += ["  <rusage>"]
         lines += [f"    <{name}>{value}</{name}>" for name, value in usage.items()]
         lines += ["  </rusage>"]
+        if counts.late_bytes:
+            lines += [f"  <late_bytes>{counts.late_bytes}</late_bytes>"]
         if counts.oddities:
             lines += ["  <oddities>"]
             lines += [
@@ -184,7 +187,7 @@ def finished_row(finished: Finished, prefix: str, plugin: Plugin | None = None) 
         (
             finished.closed.row,
             _hashdigest(finished.md5),
-            _byte_runs(finished.bodies, prefix),
+            _byte_runs(finished.bodies, finished.unread, prefix),
             _result(plugin, finished.plugin),
             ROW_END,
         )
@@ -195,10 +198,11 @@ def _hashdigest(md5: str) -> bytes:
     return f"      <hashdigest type='MD5'>{_text(md5)}</hashdigest>\n".encode() if md5 else b""
 
 
-def _byte_runs(bodies: Sequence[Body], prefix: str) -> bytes:
-    if not bodies:
+def _byte_runs(bodies: Sequence[Body], unread: Sequence[str], prefix: str) -> bytes:
+    if not bodies and not unread:
         return b""
-    lines = ["    <byte_runs>"]
+    problem = f" problem='{_text('; '.join(unread))}'" if unread else ""
+    lines = [f"    <byte_runs{problem}>"]
     for body in bodies:
         problem = f" problem='{_text('; '.join(body.problems))}'" if body.problems else ""
         lines.append(

@@ -188,6 +188,7 @@ class Running:
             flow_map_size=self._open_at_end,
             total_packets=counters.stream_packets,
             oddities=self._engine.oddities(),
+            late_bytes=counters.late_bytes,
         )
 
 

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 from daemonlogger_py.config.streams import Console as ConsoleConfig
 from daemonlogger_py.config.streams import StreamsConfig
 from daemonlogger_py.errors import UsageError
+from daemonlogger_py.flow.ordered import OrderedSink, Ordering
 from daemonlogger_py.flow.sink import Sink
+from daemonlogger_py.readers.inputs.directory import holds_capture
 from daemonlogger_py.readers.streams import destination
 from daemonlogger_py.readers.streams.batch import Batch
 from daemonlogger_py.readers.streams.files import Files
@@ -38,6 +40,7 @@ class Sinks:
         self._config = config
         self._outdir_fd = outdir_fd
         self._template = Template(config.template, config.bins, config.always_count)
+        self._ordered: OrderedSink | None = None
         self._store = self._new_store()
         self._flow_pcaps = self._new_flow_pcaps()
         self._unprocessed = self._new_unprocessed()
@@ -53,6 +56,11 @@ class Sinks:
     def gap_bytes(self) -> int:
         """Bytes that are missing in them."""
         return 0 if self._store is None else self._store.gap_bytes
+
+    @property
+    def ordering(self) -> Ordering | None:
+        """What it took to print in order, if that was asked for."""
+        return None if self._ordered is None else self._ordered.ordering()
 
     @property
     def open_files(self) -> int:
@@ -104,7 +112,10 @@ class Sinks:
 
         printing = self._new_printing(console)
         if console.ordered:
-            return OrderedConsole(printing, gaps=self._config.gaps, policy=self._config.policy)
+            self._ordered = OrderedConsole(
+                printing, gaps=self._config.gaps, policy=self._config.policy
+            )
+            return self._ordered
         return Console(printing)
 
     def _new_printing(self, console: ConsoleConfig) -> "Printing":
@@ -138,6 +149,8 @@ class Sinks:
         from daemonlogger_py.readers.streams.packets import Unprocessed
 
         refuse_inputs(self._config, "-w", self._config.unprocessed)
+        _refuse_listed(self._config, "-w", self._config.unprocessed)
+        _refuse_report(self._config, "-w", self._config.unprocessed)
         return Unprocessed(self._config.unprocessed, prompt=self._prompt)
 
     def _new_writers(self) -> list[Writer]:
@@ -173,6 +186,37 @@ def refuse_inputs(config: StreamsConfig, option: str, path: str) -> None:
         with suppress(OSError):
             if name != "-" and os.path.samefile(name, path):
                 raise UsageError(f"{option} {path!r}: is read as well; accepted: another file")
+
+
+def _refuse_listed(config: StreamsConfig, option: str, path: str) -> None:
+    """The same for the files of a directory or ring that is read."""
+    real = os.path.realpath(path)
+    for name in (*config.files, *config.completing, config.ring):
+        with suppress(OSError):
+            if name is None or not os.path.samefile(name, os.path.dirname(real)):
+                continue
+            if not os.path.isfile(real):
+                continue
+            fd = os.open(real, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                is_read = holds_capture(fd)
+            finally:
+                os.close(fd)
+            if is_read:
+                raise UsageError(f"{option} {path!r}: is read as well; accepted: another file")
+
+
+def _refuse_report(config: StreamsConfig, option: str, path: str) -> None:
+    """Raise UsageError if the report would take the place of what is to be written to."""
+    if config.report is None or path == "-":
+        return
+    real = os.path.realpath(path)
+    if real != os.path.realpath(config.report):
+        return
+    if os.path.isfile(real) or not os.path.exists(real):  # both may go to a device
+        raise UsageError(
+            f"{option} {path!r}: the report is written there as well; accepted: another file"
+        )
 
 
 def _writer_count() -> int:

@@ -78,11 +78,40 @@ def test_data_of_a_syn_and_of_a_reset() -> None:
     assert in_order(frames, names=False) == b"early\nreset\n"
 
 
-def test_limit_counts_from_the_first_byte_of_the_stream() -> None:
+def test_limit_counts_the_new_bytes_of_each_stream() -> None:
     frames = [*HANDSHAKE, CLIENT.sends(4, b"efgh"), CLIENT.sends(0, b"abcd")]
 
-    assert as_they_come(frames, names=False, max_bytes=6) == b"ef\nabcd\n"
+    assert as_they_come(frames, names=False, max_bytes=6) == b"efgh\nab\n"
     assert in_order(frames, names=False, max_bytes=6) == b"abcd\nef\n"
+
+
+def test_limit_where_the_beginning_comes_late_or_not_at_all() -> None:
+    late = [CLIENT.sends(8, b"ijkl"), CLIENT.sends(4, b"efgh"), CLIENT.sends(0, b"abcd")]
+
+    assert as_they_come(late, names=False, max_bytes=6) == b"ijkl\nef\n"
+    assert as_they_come([*late, CLIENT.syn()], names=False, max_bytes=9) == b"ijkl\nefgh\na\n"
+
+
+def test_limit_counts_no_repetition_and_no_hole() -> None:
+    frames = [
+        *HANDSHAKE,
+        CLIENT.sends(0, b"abcd"),
+        CLIENT.sends(0, b"abcd"),
+        CLIENT.sends(100, b"xyz"),
+        CLIENT.sends(0, b"abcd"),
+        CLIENT.rst(103),
+        CLIENT.sends(0, b"abcd"),
+    ]
+
+    assert as_they_come(frames, names=False, max_bytes=6) == b"abcd\nab\nxy\n"
+    assert in_order(frames, names=False, max_bytes=6) == b"abcd\nxy\n"
+
+
+def test_limit_holds_for_what_follows_the_end_of_a_stream() -> None:
+    frames = [*HANDSHAKE, CLIENT.sends(0, b"abcd"), CLIENT.fin(4), CLIENT.sends(0, b"abcd")]
+
+    assert as_they_come(frames, names=False, max_bytes=4) == b"abcd\n"
+    assert as_they_come(frames, names=False, max_bytes=9) == b"abcd\nabcd\n"
 
 
 def test_limit_begins_again_with_the_next_connection() -> None:
@@ -120,6 +149,8 @@ def test_missing_bytes_in_each_form() -> None:
 
 def test_missing_bytes_behind_the_limit_are_not_told() -> None:
     assert in_order(HOLE, gaps=True, names=False, max_bytes=6) == b"before\n"
+    told = b"before\n[1000 bytes missing]\nb\n"
+    assert in_order(HOLE, gaps=True, names=False, max_bytes=7) == told
 
 
 def test_reader_that_went_away_ends_the_feed() -> None:

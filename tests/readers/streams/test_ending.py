@@ -1,6 +1,6 @@
 """The last lines: nothing when nothing is missing, and a line for each thing that is."""
 
-from daemonlogger_py.config.streams import StreamsConfig
+from daemonlogger_py.config.streams import Console, StreamsConfig
 from daemonlogger_py.flow.engine import Engine
 from daemonlogger_py.readers.streams import ending
 from daemonlogger_py.readers.streams.aftermath import Aftermath
@@ -16,13 +16,14 @@ class NotStopping:
     requested = False
 
 
-def lines(frames, config=CONFIG, poor_bodies=0, **engine_options):
+def lines(frames, config=CONFIG, poor_bodies=0, unread_streams=0, **engine_options):
     sinks = Sinks(config, None)
     engine = Engine(sinks.sink, **engine_options)
     engine.feed(records(timed(frames)), ETHERNET)
     engine.finish()
     aftermath = Aftermath(config, None, None, Teller(config), NotStopping())
     aftermath.poor_bodies = poor_bodies
+    aftermath.unread_streams = unread_streams
     told = []
     ending.Ending(config, engine, sinks, aftermath).tell(told.append)
     return told
@@ -53,16 +54,61 @@ def test_fragments_without_the_rest():
     assert line == "1 IP datagrams were not put together: fragments of them are missing"
 
 
+def test_fragments_with_other_bytes():
+    first, last = CLIENT.fragmented(0, b"x" * 100, [24])
+    wrong = CLIENT.fragmented(0, b"y" * 100, [24])[1]
+
+    (line,) = lines([last, wrong, first, last])
+
+    assert line.startswith("1 IPv4 fragments contradicted others of their datagrams")
+
+
+def test_fragments_that_overlapped():
+    side = Side(address="2001:db8::1", peer_address="2001:db8::2")
+    first, last = side.fragmented(0, b"x" * 100, [24])
+    wrong = side.fragmented(0, b"y" * 100, [24])[1]
+
+    assert lines([last, wrong, first]) == [
+        "1 IPv6 datagrams were left out: fragments of them overlapped"
+    ]
+
+
 def test_bytes_before_the_first():
     (line,) = lines([CLIENT.syn(), CLIENT.sends(-5, b"abcdefg")])
 
     assert line == "5 bytes before the first of a stream were left out"
 
 
+ORDERED = CONFIG._replace(console=Console(ordered=True))
+
+
+def test_bytes_too_late_for_their_order():
+    begun = [CLIENT.sends(10, b"behind"), CLIENT.sends(3, b"middle_"), CLIENT.sends(0, b"abc")]
+
+    assert lines(begun, ORDERED) == ["10 bytes came too late to be printed in order"]
+    assert lines(begun) == lines([CLIENT.syn(), *begun], ORDERED) == []
+
+
+def test_bytes_too_late_for_a_gap_that_was_given_up():
+    many = [CLIENT.sends(5 + 60_000 * number, b"x" * 60_000) for number in range(80)]
+
+    (line,) = lines([CLIENT.syn(), *many, CLIENT.sends(0, b"early")], ORDERED)
+    assert line == (
+        "5 bytes came too late to be printed in order;"
+        " 1 gaps were not waited for any longer: too much came behind"
+    )
+
+
 def test_bodies():
     (line,) = lines([CLIENT.syn()], poor_bodies=3)
 
     assert line.startswith("3 HTTP bodies are incomplete")
+
+
+def test_streams_that_were_not_read_to_their_end():
+    (line,) = lines([CLIENT.syn()], unread_streams=2)
+
+    assert line.startswith("2 streams of HTTP were not read to their end")
 
 
 def test_a_directory_that_grew_large(tmp_path, monkeypatch):

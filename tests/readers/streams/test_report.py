@@ -80,7 +80,7 @@ def test_rows_come_in_order_and_counts_with_them(tmp_path) -> None:
     report = Report(str(path), tdelta_ns=-1_500_000_000)
     report.append(ROW)
     report.append(ROW_IPV6 + ROW)
-    report.counts = Counts(1, 2, 3, 4, 5, {"cut <short>": 6})
+    report.counts = Counts(1, 2, 3, 4, 5, {"cut <short>": 6}, 7)
     report.close(INTERRUPTED)
     root = read(path)
     families = [row.find("tcpflow").get("family") for row in rows(path)]  # type: ignore[union-attr]
@@ -89,6 +89,7 @@ def test_rows_come_in_order_and_counts_with_them(tmp_path) -> None:
     assert root.findtext("outcome") == "interrupted"
     names = ["open_fds_at_end", "max_open_flows", "total_flows", "flow_map_size", "total_packets"]
     assert [root.findtext(name) for name in names] == ["1", "2", "3", "4", "5"]
+    assert root.findtext("late_bytes") == "7"
     oddity = root.find("oddities/oddity")
     assert oddity is not None
     assert oddity.attrib == {"name": "cut <short>", "count": "6"}
@@ -317,6 +318,20 @@ def test_what_was_found_out(tmp_path) -> None:
         "problem": "cut & odd",
     }
     assert empty.find("{http://afflib.org/tcpflow/}result") is not None
+
+
+@pytest.mark.parametrize("bodies", [(), (Body(80, "n-HTTPBODY-001", 493),)])
+def test_what_was_not_read_is_told_where_bodies_would_be(tmp_path, bodies) -> None:
+    path = tmp_path / "report.xml"
+    report = Report(str(path))
+    report.append(finished_row(Finished(CLOSED, bodies=bodies, unread=("3 'odd' bytes", "5")), ""))
+    report.close()
+    validate(path)
+    (row,) = rows(path)
+    runs = row.find("byte_runs")
+    assert runs is not None
+    assert runs.attrib == {"problem": "3 'odd' bytes; 5"}
+    assert len(runs) == len(bodies)
 
 
 def test_a_row_without_bodies_and_digest_has_no_elements_for_them() -> None:

@@ -251,12 +251,42 @@ def test_what_is_wrong_is_said_in_one_line_before_anything_is_made(
     assert not (tmp_path / "out").exists()
 
 
+def test_what_comes_again_behind_the_end_is_counted(tmp_path):
+    frames = [CLIENT.syn(), CLIENT.sends(0, b"abcd"), CLIENT.fin(4), CLIENT.sends(0, b"abxx")]
+    streams("-o", "out", "-r", capture(tmp_path / "in.pcap", frames), cwd=tmp_path)
+
+    assert stored(tmp_path / "out") == {CLIENT_FILE: b"abcd"}
+    assert report(tmp_path / "out" / "report.xml").findtext("late_bytes") == "4"
+
+
+def test_a_source_that_has_the_name_of_a_further_file_stays(pcap, tmp_path):
+    other = capture(tmp_path / "rest.1", [CLIENT.syn()[14:40]], linktype=228)
+    before = other.read_bytes()
+    streams("-o", "out", "-w", "rest", "-r", pcap, "-r", other, cwd=tmp_path)
+
+    assert other.read_bytes() == before
+    assert (tmp_path / "rest.2").read_bytes()[40:] == CLIENT.syn()[14:40]
+
+
+def test_bytes_that_ordered_leaves_out_are_told(tmp_path):
+    frames = [CLIENT.sends(10, b"behind"), CLIENT.sends(0, b"before")]
+    ran = streams("-C", "--ordered", "-r", capture(tmp_path / "in.pcap", frames), cwd=tmp_path)
+
+    assert ran.stdout == b"behind\n"
+    assert ran.stderr == b"dlctl streams: 6 bytes came too late to be printed in order\n"
+
+
 def test_what_is_read_is_not_written_to(pcap, tmp_path):
     before = pcap.read_bytes()
     ran = streams("-o", "out", "-w", "./in.pcap", "-r", pcap, cwd=tmp_path, check=2)
 
     assert b"is read as well" in ran.stderr
     assert pcap.read_bytes() == before
+
+    ran = streams("-o", "out", "-w", "same", "-X", "same", "-r", pcap, cwd=tmp_path, check=2)
+
+    assert b"the report is written there as well" in ran.stderr
+    assert not (tmp_path / "same").exists()
 
     ran = streams("-o", "out", "-X", pcap, "-r", "in.pcap", cwd=tmp_path, check=2)
 

@@ -11,6 +11,7 @@ from daemonlogger_py.readers.streams.console import Console as ConsoleSink
 from daemonlogger_py.readers.streams.console import OrderedConsole
 from daemonlogger_py.readers.streams.several import Several
 from daemonlogger_py.readers.streams.store import Store
+from tests.pcaps.make import file_header
 
 
 @pytest.fixture
@@ -56,6 +57,36 @@ def test_unprocessed_packets_go_where_they_are_asked_for(directory_fd, tmp_path)
 
     assert type(made.sink) is Several
     made.close()
+
+
+def test_unprocessed_packets_do_not_go_where_the_report_goes(directory_fd, tmp_path):
+    path = str(tmp_path / "same")
+    (tmp_path / "link").symlink_to(path)
+    for other in (path, f"{tmp_path}/./same", str(tmp_path / "link")):
+        with pytest.raises(UsageError, match=r"^-w .*same': the report is written there as well"):
+            sinks.Sinks(StreamsConfig(unprocessed=path, report=other), directory_fd)
+
+    assert not (tmp_path / "same").exists()
+    sinks.Sinks(StreamsConfig(unprocessed="/dev/null", report="/dev/null"), directory_fd).close()
+
+
+def test_unprocessed_packets_do_not_go_into_a_directory_s_savefiles(directory_fd, tmp_path):
+    config = StreamsConfig(unprocessed=str(tmp_path / "a.pcap"), report=None)
+    (tmp_path / "a.pcap").write_bytes(file_header())
+    for read in ({"files": (str(tmp_path),)}, {"ring": str(tmp_path)}):
+        with pytest.raises(UsageError, match="is read as well"):
+            sinks.Sinks(config._replace(**read), directory_fd)
+    assert (tmp_path / "a.pcap").read_bytes() == file_header()
+
+    (tmp_path / "a.pcap").write_bytes(b"something else")
+    sinks.Sinks(config._replace(files=(str(tmp_path),)), directory_fd).close()
+
+
+def test_what_order_cost_is_known_where_it_was_asked_for(directory_fd):
+    config = StreamsConfig(store=False, console=Console(ordered=True), report=None)
+
+    assert sinks.Sinks(config, directory_fd).ordering.late_bytes == 0
+    assert sinks.Sinks(StreamsConfig(), directory_fd).ordering is None
 
 
 def test_a_template_that_names_nothing_is_refused(directory_fd):
