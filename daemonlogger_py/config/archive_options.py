@@ -158,7 +158,8 @@ EXTRACT_OPTIONS: tuple[Option, ...] = (
     Option(
         long="no-index",
         help="scan every savefile, whatever its index says",
-        man="Scan every savefile of the span, whatever the index says. The result is the same.",
+        man="Scan every savefile of the span, whatever the index says. The result is the same."
+        " Without a catalog, none is left out for its name and times either.",
         group=INDEX,
     ),
     INDEX_DIR,
@@ -210,8 +211,8 @@ VERIFY_OPTIONS: tuple[Option, ...] = (
         long="rebuild",
         help="make the catalog anew, from the savefiles alone",
         man="Make the catalog anew from the savefiles alone. Pins and the ledger of gaps are kept"
-        " where they can still be read. Savefiles that are not what the catalog before says of them"
-        " are named, and the status is 1.",
+        " where they can still be read. Savefiles that are not what the catalog before says of"
+        " them, or are gone and were not pruned, are named, and the status is 1.",
         group=CHECKS,
     ),
     Option(

@@ -328,9 +328,10 @@ OPTIONS: tuple[Option, ...] = (
         " database): what each holds and its SHA-256, what was not recorded and why, and which"
         " spans of time are pinned, which dlctl pin does: their savefiles are not pruned. It is"
         " kept by a process of its own, at the lowest priority; that it is missing, damaged or"
-        " locked is said, and recording goes on. dlctl verify --rebuild makes it anew."
-        " PREFIX.[0-9]* matches savefiles, and what a repair keeps beside them, PREFIX.* the"
-        " catalog as well.",
+        " locked is said, and recording goes on. A recorder that keeps none heeds the pins of an"
+        " earlier PREFIX.catalog as they are at its start; those made while it runs are not seen."
+        " dlctl verify --rebuild makes it anew. PREFIX.[0-9]* matches savefiles, and what a repair"
+        " keeps beside them, PREFIX.* the catalog as well.",
         group=RING,
         live_only=True,
         savefiles_only=True,

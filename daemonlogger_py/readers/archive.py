@@ -14,7 +14,9 @@ from typing import NamedTuple, Self
 
 from daemonlogger_py.config.archive import Where
 from daemonlogger_py.errors import CatalogError, SourceError, UsageError
+from daemonlogger_py.readers.figures import counted
 from daemonlogger_py.readers.gaps import gap_lines, unfinished
+from daemonlogger_py.readers.holes import COMPRESSED, untold_gaps
 from daemonlogger_py.readers.inputs.directory import NUMBERED, savefiles_in
 from daemonlogger_py.readers.inputs.ring import Begin, first_packet_ns, may_hold, only_prefix
 from daemonlogger_py.savefile.catalog import Catalog
@@ -73,20 +75,23 @@ class Member(NamedTuple):
 
 
 class Complaint(NamedTuple):
-    """What did not work of a catalog and was worked around."""
+    """What did not work of a catalog and was worked around, or what of a ring is not read."""
 
-    path: str  # of the catalog
+    path: str  # of the catalog, or of the ring
     text: str  # the line for people, which begins with it
 
 
 class Archive:
     """What `where` asks for, open. Use it as a context manager.
 
-    Raises UsageError and SourceError for what is not there at all.
+    Raises UsageError and SourceError for what is not there at all. `required`: also for a ring
+    that has neither savefiles nor a catalog, which who follows it may wait for.
     """
 
-    def __init__(self, where: Where) -> None:
+    def __init__(self, where: Where, *, required: bool = False) -> None:
         self.directories: list[Directory] = []
+        self.unread = 0
+        """Savefiles of rings that somebody compressed: a ring's are read as they were recorded."""
         self.complaints: list[Complaint] = []
         """Each once; only ever added to."""
         self._where = where
@@ -96,7 +101,7 @@ class Archive:
         with ExitStack() as undo:
             undo.callback(self.close)
             for ring in where.rings:
-                self._add_ring(ring, where.prefix)
+                self._add_ring(ring, where.prefix, required=required)
             for path in where.paths:
                 self._add_path(path)
             undo.pop_all()
@@ -153,6 +158,8 @@ class Archive:
             try:
                 before = catalog.disbelieved
                 gaps = [*catalog.gaps(from_ns, to_ns), *unfinished(catalog, to_ns)]
+                if named is None:
+                    gaps += untold_gaps(directory, catalog, from_ns, to_ns)
                 found += [
                     (directory, gap) for gap in gaps if named is None or gap.savefile in named
                 ]
@@ -161,6 +168,8 @@ class Archive:
                     self._complain(catalog.path, told)
             except CatalogError as error:
                 self._complain(catalog.path, str(error))
+            except OSError as error:
+                raise SourceError(f"{directory.shown}: {error.strerror}") from None
         return sorted(found, key=lambda one: one[1].from_ns)
 
     def covered(
@@ -189,7 +198,7 @@ class Archive:
         last_ns = last_ns if to_ns is None else min(last_ns, to_ns)
         return (first_ns, last_ns) if first_ns <= last_ns else (None, None)
 
-    def _add_ring(self, path: str, prefix: str | None) -> None:
+    def _add_ring(self, path: str, prefix: str | None, *, required: bool) -> None:
         shown = printable(path)
         try:
             dir_fd = self._opened(path)
@@ -198,10 +207,23 @@ class Archive:
         if prefix is None:
             prefix = only_prefix(dir_fd, shown)
         try:
-            Naming(prefix)
+            naming = Naming(prefix)
         except ValueError as error:
             raise UsageError(f"--prefix: {error}") from None
+        try:
+            names = os.listdir(dir_fd)
+        except OSError as error:
+            raise UsageError(f"--ring {shown}: {error.strerror}") from None
+        if required:
+            _require(naming, names, shown)
         self._add(path, prefix, None)
+        compressed = sum(_is_compressed(naming, name) for name in _without_originals(names))
+        if compressed:
+            self.unread += compressed
+            files = counted(compressed, "compressed savefile")
+            are, them = ("is", "it") if compressed == 1 else ("are", "them")
+            told = f"{shown}: {files} {are} not read with --ring; name {them}, or the directory"
+            self._complain(path, told)
 
     def _add_path(self, path: str) -> None:
         try:
@@ -216,13 +238,13 @@ class Archive:
             raise SourceError(f"{printable(path)}: {error.strerror}") from None
 
     def _add_directory(self, path: str) -> None:
-        names = savefiles_in(path)
+        names = _captures_in(path)
         if not names:
             raise SourceError(f"{printable(path)}: no savefiles in this directory")
         prefixes = {match[1] if (match := NUMBERED.fullmatch(name)) else None for name in names}
         self._opened(path)
         for prefix in sorted(prefixes, key=lambda prefix: (prefix is None, prefix or "")):
-            self._add(path, prefix, None)
+            self._add(path, prefix, None, None if prefix is not None else _ring_of(names))
 
     def _add_file(self, path: str) -> None:
         parent, name = os.path.split(path)
@@ -241,9 +263,16 @@ class Archive:
             self._dir_fds[path] = os.open(path or os.curdir, _DIRECTORY)
         return self._dir_fds[path]
 
-    def _add(self, path: str, prefix: str | None, named: list[str] | None) -> None:
+    def _add(
+        self,
+        path: str,
+        prefix: str | None,
+        named: list[str] | None,
+        index_prefix: str | None = None,
+    ) -> None:
         catalog = None if prefix is None else self._catalog(os.path.join(path, prefix + CATALOG))
-        index_dir = None if prefix is None else os.path.join(path, prefix + INDEX)
+        index_prefix = prefix if prefix is not None else index_prefix
+        index_dir = None if index_prefix is None else os.path.join(path, index_prefix + INDEX)
         shown = printable(path)
         self.directories.append(
             Directory(self._opened(path), shown, path, prefix, catalog, index_dir)
@@ -350,9 +379,59 @@ class Archive:
 def _names(directory: Directory) -> list[SavefileName]:
     """The regular files that belong to it, oldest first. Raises OSError."""
     if directory.prefix is None:
-        names = savefiles_in(directory.path or os.curdir)
+        names = _captures_in(directory.path or os.curdir)
         return sorted(_read(name) for name in names if not NUMBERED.fullmatch(name))
     return Naming(directory.prefix).listed(directory.dir_fd)
+
+
+def _captures_in(path: str) -> list[str]:
+    """`savefiles_in`, also compressed ones, but not those whose originals are there as well."""
+    return _without_originals(savefiles_in(path, compressed=True))
+
+
+def _without_originals(names: Sequence[str]) -> list[str]:
+    if not any(name.endswith(COMPRESSED) for name in names):
+        return list(names)
+    there = set(names)  # while a savefile is being compressed, both are
+    return [
+        name
+        for name in names
+        if not (name.endswith(COMPRESSED) and name.rpartition(".")[0] in there)
+    ]
+
+
+def _require(naming: Naming, names: Sequence[str], shown: str) -> None:
+    """Raise UsageError unless one of `names` is a savefile's or the catalog's."""
+    if naming.prefix + CATALOG in names or any(map(naming.parse, names)):
+        return
+    known = {match[1] for name in names if (match := NUMBERED.fullmatch(name))}
+    known |= {name.removesuffix(CATALOG) for name in names if name.endswith(CATALOG)}
+    accepted = ", ".join(map(printable, sorted(known - {""}))) or "none, as no ring is there"
+    raise UsageError(
+        f"--ring {shown}: --prefix {printable(naming.prefix)}: there is no such ring; accepted:"
+        f" {accepted}"
+    )
+
+
+def _is_compressed(naming: Naming, name: str) -> bool:
+    """Whether a name is that of a savefile which somebody compressed, as gzip(1) gives them."""
+    return name.endswith(COMPRESSED) and naming.parse(name.rpartition(".")[0]) is not None
+
+
+def _ring_of(names: Iterable[str]) -> str | None:
+    """The prefix of compressed savefiles; None where there are captures with other names.
+
+    They get no sidecars, and must not keep a ring from getting any.
+    """
+    prefixes = []
+    for name in names:
+        if NUMBERED.fullmatch(name):
+            continue
+        match = NUMBERED.fullmatch(name.rpartition(".")[0]) if name.endswith(COMPRESSED) else None
+        if match is None:
+            return None
+        prefixes.append(match[1])
+    return min(prefixes, default=None)
 
 
 def _read(name: str) -> SavefileName:

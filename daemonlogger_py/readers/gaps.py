@@ -38,11 +38,12 @@ MEANING = {
 
 
 class Untold:
-    """Which gaps nobody was told of yet; keeps two numbers a ring, whatever comes."""
+    """Which gaps nobody was told of yet; keeps three numbers a ring, whatever comes."""
 
     def __init__(self) -> None:
         self._numbers: dict[int, int] = {}  # of a directory, by its place -> the highest one told
         self._ended: dict[int, int] = {}  # -> the last run of which that was told
+        self._unwritten: dict[int, int] = {}  # -> when the last one began that no row has
 
     def of(self, gaps: Sequence[tuple["Directory", Gap]]) -> list[tuple["Directory", Gap]]:
         """Those of `gaps` that are new, and from now on are told.
@@ -59,6 +60,9 @@ class Untold:
             if gap.kind in ("crashed", "stopped") and gap.run is not None:
                 is_new = is_new and self._ended.get(place) != gap.run
                 self._ended[place] = max(gap.run, self._ended.get(place, 0))
+            elif not gap.number:
+                is_new = gap.from_ns > self._unwritten.get(place, -1)
+                self._unwritten[place] = max(gap.from_ns, self._unwritten.get(place, -1))
             if is_new:
                 found.append((directory, gap))
         return found
@@ -128,6 +132,8 @@ def _line(directory: "Directory | None", gap: Gap) -> str:
     if gap.packets is not None:
         why = f"{counted(gap.packets, 'packet')} {why}".rstrip()
     detail = gap.detail if gap.detail.isprintable() else repr(gap.detail)
+    if detail == why:
+        detail = ""
     reason = f"{why} ({detail})" if why and detail else why or detail or "no reason is known"
     where = (
         "" if directory is None else f" in {os.path.join(directory.shown, directory.prefix or '')}"

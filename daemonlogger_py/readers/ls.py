@@ -9,8 +9,9 @@ import time
 from collections.abc import Iterator, Sequence
 
 from daemonlogger_py.config.archive import LsConfig
-from daemonlogger_py.errors import CatalogError
+from daemonlogger_py.errors import CatalogError, SourceError
 from daemonlogger_py.readers.archive import Archive, Directory
+from daemonlogger_py.readers.asides import asides
 from daemonlogger_py.readers.figures import counted, duration, size
 from daemonlogger_py.readers.ls_rows import (
     FOR_PEOPLE,
@@ -33,19 +34,21 @@ class Totals:
         self.savefiles = self.packets = self.size_bytes = self.drops = 0
         self.unknown = 0  # savefiles of which the catalog says nothing
         self.pinned = self.pinned_bytes = 0
+        self.aside_bytes = 0  # that repairs keep beside them
         self.gaps = self.missed_ns = 0
         self._from_ns = self._missed_to_ns = from_ns or 0
         now_ns = time.time_ns()  # until then gaps last that have no end yet
         self._to_ns = now_ns if to_ns is None else min(to_ns, now_ns)
 
-    def add(self, listed: Listed) -> None:
-        """Count a savefile."""
+    def add(self, listed: Listed, aside_bytes: int = 0) -> None:
+        """Count a savefile, and what a repair keeps beside it."""
         entry = listed.member.entry
         self.savefiles += 1
         self.size_bytes += listed.member.size_bytes
+        self.aside_bytes += aside_bytes
         if listed.pins:
             self.pinned += 1
-            self.pinned_bytes += listed.member.size_bytes
+            self.pinned_bytes += listed.member.size_bytes + aside_bytes
         if entry is None:
             self.unknown += 1
         else:
@@ -74,6 +77,8 @@ class Totals:
             f"{counted(self.savefiles, 'savefile')}, {size(self.size_bytes)}",
             f"{counted(self.packets, 'packet')} and {counted(self.drops, 'drop')}{where}",
         ]
+        if self.aside_bytes:
+            parts.append(f"{size(self.aside_bytes)} that repairs keep beside them")
         if self.pinned:
             parts.append(f"{size(self.pinned_bytes)} in {self.pinned:,} pinned")
         if self.gaps:
@@ -83,7 +88,7 @@ class Totals:
 
 def run(config: LsConfig) -> int:
     """Print the list and return the exit status. Raises UsageError, SourceError, OutputError."""
-    with Archive(config.where) as archive:
+    with Archive(config.where, required=True) as archive:
         gaps = archive.gaps() if config.gaps else []
         totals = Totals(config.where.from_ns, config.where.to_ns)
         listing = Listing(archive, gaps, totals)
@@ -137,12 +142,13 @@ class Listing:
         together = Pins((pin.from_ns, pin.to_ns) for pin in pins)
         gaps = [gap for where, gap in self._gaps if where is directory]
         gaps.reverse()
+        beside = _asides(directory)
         for member in self._archive.members_of(directory):
             listed = Listed.of(member, pins, together)
             while gaps and gaps[-1].from_ns < listed.begin_ns:
                 self._totals.add_gap(gaps[-1])
                 yield gaps.pop()
-            self._totals.add(listed)
+            self._totals.add(listed, beside.get(member.name, 0))
             yield listed
         for gap in reversed(gaps):
             self._totals.add_gap(gap)
@@ -156,6 +162,15 @@ class Listing:
         except CatalogError as error:
             self.complaints.append(str(error))
             return []
+
+
+def _asides(directory: Directory) -> dict[str, int]:
+    if directory.prefix is None:
+        return {}
+    try:
+        return asides(directory.dir_fd, directory.prefix).sizes_bytes
+    except OSError as error:
+        raise SourceError(f"{directory.shown}: {error.strerror}") from None
 
 
 def _show_people(listing: Listing) -> None:

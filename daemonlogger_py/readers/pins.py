@@ -13,8 +13,9 @@ from itertools import accumulate
 from typing import NamedTuple, Self
 
 from daemonlogger_py.config.archive import PinConfig, PinsConfig, UnpinConfig, Where
-from daemonlogger_py.errors import CatalogError, UsageError
+from daemonlogger_py.errors import CatalogError, SourceError, UsageError
 from daemonlogger_py.readers.archive import Archive, Directory, Member
+from daemonlogger_py.readers.asides import NO_ASIDES, Asides, asides
 from daemonlogger_py.readers.figures import counted, short_size, size, utc
 from daemonlogger_py.readers.output import write_lines
 from daemonlogger_py.readers.tables import Column, Row, on_terminal, show
@@ -60,9 +61,9 @@ class Held(NamedTuple):
 def run(config: PinConfig | UnpinConfig | PinsConfig) -> int:
     """Pin, unpin or show pins, and return the exit status. Raises UsageError and CatalogError."""
     where = Where(rings=(config.ring,), prefix=config.prefix)
-    with Archive(where) as archive:
+    with Archive(where, required=True) as archive:
         (directory,) = archive.directories
-        savefiles = Savefiles(archive.members_of(directory))
+        savefiles = Savefiles(archive.members_of(directory), _asides(directory))
         if isinstance(config, PinsConfig):
             with _catalog(directory, write=False) as catalog:
                 _show(catalog, savefiles, as_json=config.json)
@@ -78,20 +79,28 @@ def run(config: PinConfig | UnpinConfig | PinsConfig) -> int:
 class Savefiles:
     """What pins go by, of each of `members`: 24 bytes a savefile, as a ring may have very many.
 
+    What repairs keep `beside` them counts as the recorder counts it: with its savefile, and without
+    one as a savefile.
+
     However many pins are asked about at once, the savefiles are gone through once.
     """
 
-    def __init__(self, members: Iterable[Member]) -> None:
+    def __init__(self, members: Iterable[Member], beside: Asides = NO_ASIDES) -> None:
         # What they may hold begins and ends then.
         self._earliest_ns = array("q")
         self._latest_ns = array("q")
         self._sizes_bytes = array("q")
         for member in members:
-            about = member.epoch, member.modified_ns
-            # Spans of pins end before what does not fit.
-            self._earliest_ns.append(min(earliest_ns(*about), LARGEST))
-            self._latest_ns.append(min(latest_ns(*about), LARGEST))
-            self._sizes_bytes.append(member.size_bytes)
+            size_bytes = member.size_bytes + beside.sizes_bytes.get(member.name, 0)
+            self._add(member.epoch, member.modified_ns, size_bytes)
+        for alone in beside.alone:
+            self._add(*alone)
+
+    def _add(self, epoch: int, modified_ns: int, size_bytes: int) -> None:
+        # Spans of pins end before what does not fit.
+        self._earliest_ns.append(min(earliest_ns(epoch, modified_ns), LARGEST))
+        self._latest_ns.append(min(latest_ns(epoch, modified_ns), LARGEST))
+        self._sizes_bytes.append(size_bytes)
 
     def held(self, pins: Iterable[Span]) -> Held:
         """What all the spans together hold of them; each savefile once."""
@@ -141,6 +150,13 @@ class _Below:
         """What was counted for each bound."""
         counts = map(Held, accumulate(self._savefiles), accumulate(self._sizes_bytes))
         return dict(zip(self._bounds, counts, strict=False))
+
+
+def _asides(directory: Directory) -> Asides:
+    try:
+        return asides(directory.dir_fd, directory.prefix or "")
+    except OSError as error:
+        raise SourceError(f"{directory.shown}: {error.strerror}") from None
 
 
 def _catalog(directory: Directory, *, write: bool) -> Catalog:

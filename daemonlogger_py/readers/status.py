@@ -162,8 +162,18 @@ def _facts(place: Place) -> list[Fact]:
 
 def _asked(place: Place) -> dict[str, Any]:
     if place.prefix is None:
-        raise NobodyError(f"there is no PREFIX{SOCKET_SUFFIX}")
+        raise NobodyError(f"there is no {_prefix_of_savefiles(place)}{SOCKET_SUFFIX}")
     return ask(place.dir_fd, f"{place.prefix}{SOCKET_SUFFIX}")
+
+
+def _prefix_of_savefiles(place: Place) -> str:
+    """What the recorder would listen by, where neither a socket nor a catalog is there."""
+    from daemonlogger_py.readers.inputs.ring import only_prefix
+
+    try:
+        return printable(only_prefix(place.dir_fd, place.ring))
+    except UsageError:
+        return "PREFIX"
 
 
 def _not_running(error: NobodyError) -> Fact:
@@ -175,9 +185,10 @@ def _last_known(place: Place) -> Iterator[Fact]:
     from daemonlogger_py.readers.archive import Archive
 
     try:
-        with Archive(Where(rings=(place.ring,), prefix=place.prefix)) as archive:
+        with Archive(Where(rings=(place.ring,), prefix=place.prefix), required=True) as archive:
             for complaint in archive.complaints:
-                yield Fact("catalog", complaint.text, "yellow")
+                about = "ring" if complaint.path == place.ring else "catalog"
+                yield Fact(about, complaint.text, "yellow")
             sizes_bytes = [member.size_bytes for member in archive.each()]
             catalogs = [one.catalog for one in archive.directories if one.catalog is not None]
             runs = catalogs[0].runs() if catalogs else []

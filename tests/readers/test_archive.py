@@ -1,6 +1,7 @@
 """Which savefiles there are, what is believed of them, and what is left out of a span."""
 
 import fcntl
+import gzip
 import os
 from pathlib import Path
 
@@ -63,7 +64,7 @@ def test_savefiles_with_what_the_catalog_knows(tmp_path: Path) -> None:
 
 
 def test_order_is_by_number(tmp_path: Path) -> None:
-    for name in ("p.9", "p.10", "p.10.001", "p.10.1000", "p.10.002", "q.1", "p.x", "p.1.gz"):
+    for name in ("p.9", "p.10", "p.10.001", "p.10.1000", "p.10.002", "q.1", "p.x", "p.1.bak"):
         (tmp_path / name).write_bytes(HEADER)
     (tmp_path / "p.11").mkdir()
     (tmp_path / "p.12").symlink_to("p.9")
@@ -411,3 +412,41 @@ def test_a_kept_gap_is_one_of_the_catalog(tmp_path: Path) -> None:
         ((directory, gap),) = archive.gaps()
         assert directory is archive.directories[0]
         assert (gap.kind, gap.to_ns) == ("stopped", None)
+
+
+def test_a_ring_that_is_not_there(tmp_path: Path) -> None:
+    make_ring(tmp_path)
+    asked = Where(rings=(str(tmp_path),), prefix="nope")
+    what = f"--ring {tmp_path}: --prefix nope: there is no such ring; accepted: {PREFIX}$"
+    with pytest.raises(UsageError, match=what):
+        Archive(asked, required=True)
+    with Archive(asked) as archive:  # it may be waited for
+        assert archive.members() == []
+    for path in tmp_path.glob(f"{PREFIX}.[0-9]*"):
+        path.unlink()
+    with Archive(asked._replace(prefix=PREFIX), required=True) as archive:
+        assert archive.members() == []  # it has a catalog
+
+
+def test_compressed_savefiles_are_read_as_other_peoples_captures(tmp_path: Path) -> None:
+    made = make_ring(tmp_path)
+    (tmp_path / f"{made[1]}.gz").write_bytes(gzip.compress((tmp_path / made[1]).read_bytes()))
+    (tmp_path / "text.gz").write_bytes(gzip.compress(b"no capture"))
+    assert of_paths(tmp_path) == made  # as while gzip(1) is at work
+    (tmp_path / made[1]).unlink()
+    assert of_paths(tmp_path) == [made[0], made[2], f"{made[1]}.gz"]
+    with Archive(Where(paths=(str(tmp_path),))) as archive:
+        index_dirs = {directory.index_dir for directory in archive.directories}
+    assert index_dirs == {f"{tmp_path}/{PREFIX}.index"}
+
+
+def test_compressed_savefiles_of_a_ring_are_told(tmp_path: Path) -> None:
+    made = make_ring(tmp_path)
+    for name in (f"{made[0]}.gz", f"{PREFIX}.1.gz", f"{PREFIX}.2.zst", f"{PREFIX}.x.gz", "o.1.gz"):
+        (tmp_path / name).touch()
+    with Archive(Where(rings=(str(tmp_path),))) as archive:
+        assert names(archive.members()) == made
+        assert archive.unread == 2
+        ((path, text),) = archive.complaints
+    assert path == str(tmp_path)
+    assert text.startswith(f"{tmp_path}: 2 compressed savefiles are not read with --ring; name")

@@ -63,6 +63,10 @@ def line(**fields: object) -> str:
             "[!] not known what was recorded since 2023-11-14T22:13:20Z: the catalog was lost",
         ),
         (
+            {"kind": "crashed", "detail": "the recorder was killed"},
+            "[!] not recorded since 2023-11-14T22:13:20Z: the recorder was killed",
+        ),
+        (
             {"kind": "of_the_future"},
             "[!] not recorded since 2023-11-14T22:13:20Z: of_the_future",
         ),
@@ -220,3 +224,13 @@ def test_a_killed_recorder_is_told_once_a_run() -> None:
     assert untold.of([written]) == []
     assert untold.of([written, again]) == [again]
     assert untold.of([written, again]) == []
+
+
+def test_what_no_row_has_is_told_once() -> None:
+    untold = gaps.Untold()
+    place = Directory(-1, "ring", "ring", "p", None, None)
+    found = [(place, Gap(from_ns=1, to_ns=2)), (place, Gap(from_ns=5, to_ns=6))]
+    assert untold.of(found) == found
+    assert untold.of(found) == []
+    later = (place, Gap(from_ns=7, to_ns=8))
+    assert untold.of([*found, later]) == [later]

@@ -151,3 +151,20 @@ def test_people_see_a_table_for_each_directory(tmp_path: Path, capsys, monkeypat
 def test_what_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"--ring .*gone: No such file or directory"):
         ls.run(LsConfig(Where(rings=(str(tmp_path / "gone"),))))
+
+
+def test_a_savefile_that_is_gone_is_a_gap(tmp_path: Path, capsys) -> None:
+    made = make_ring(tmp_path)
+    (tmp_path / made[1]).unlink()
+    lines = listing(capsys, tmp_path)
+    assert names(lines) == [made[0], "(unknown)", made[2]]
+    assert lines[-1].endswith("1 gap, 0.0 s not recorded")
+
+
+def test_what_repairs_keep(tmp_path: Path, capsys) -> None:
+    made = make_ring(tmp_path)
+    (tmp_path / f"{made[1]}.damaged").write_bytes(bytes(SIZE_BYTES))
+    with open_catalog(tmp_path) as catalog:
+        catalog.pin((FIRST + 70) * NS, (FIRST + 80) * NS, "alert", 0)
+    total = listing(capsys, tmp_path)[-1]
+    assert "; 3.73 KiB that repairs keep beside them; 7.47 KiB in 1 pinned" in total

@@ -1,6 +1,7 @@
 """``dlctl pin``, ``unpin``, ``pins``: what they hold, within the quota, all or nothing."""
 
 import json
+import os
 import sys
 from bisect import bisect_right
 from collections.abc import Iterable
@@ -229,3 +230,15 @@ def test_savefiles_are_gone_through_once_for_any_number_of_pins(monkeypatch) -> 
     assert savefiles.held_by_each([(0, END_NS)] * 1000) == [pins.Held(10, 70)] * 1000
     assert savefiles.held([(0, END_NS)] * 1000) == pins.Held(10, 70)
     assert len(asked) == 30
+
+
+def test_what_repairs_keep_counts_as_the_recorder_counts_it(ring: Path, capsys) -> None:
+    made = sorted(path for path in ring.glob(f"{PREFIX}.[0-9]*"))
+    (ring / f"{made[1].name}.damaged").write_bytes(bytes(10_000))
+    alone = ring / f"{PREFIX}.{FIRST + 75}.damaged"  # its savefile is gone
+    alone.write_bytes(bytes(1000))
+    os.utime(alone, (FIRST + 76, FIRST + 76))
+    with pytest.raises(UsageError, match=rf"would hold .* \({SIZE_BYTES + 11_000} bytes\)"):
+        pin(ring, 70, 80, quota_bytes=SIZE_BYTES + 10_999)
+    assert pin(ring, 70, 80, quota_bytes=SIZE_BYTES + 11_000) == 0
+    assert "pin 1: 2 savefiles, 14.5 KiB" in capsys.readouterr().out

@@ -120,7 +120,7 @@ def test_without_a_catalog_too(tmp_path: Path, capsys) -> None:
         path.unlink()
     assert status.run(StatusConfig(str(tmp_path))) == 1
     assert capsys.readouterr().out.splitlines() == [
-        "recorder: none answers: there is no PREFIX.socket",
+        "recorder: none answers: there is no eth0.pcap.socket",
         "ring:     3 savefiles, 11.2 KiB",
     ]
 

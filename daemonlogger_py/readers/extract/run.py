@@ -38,7 +38,7 @@ def run(config: ExtractConfig) -> int:
     with ExitStack() as stack:
         # Which savefiles a span of time needs is decided here: what an index says counts as well.
         everything = config.where._replace(from_ns=None, to_ns=None)
-        archive = stack.enter_context(Archive(everything))
+        archive = stack.enter_context(Archive(everything, required=not config.follow))
         stopping = stack.enter_context(StopSignals())
         sidecars = _sidecars(config, archive)
         if sidecars is not None:
@@ -70,7 +70,7 @@ def run(config: ExtractConfig) -> int:
         if stopping.signal is not None:
             tell("extract", f"stopped by {stopping.signal.name}: what is written is whole")
             return 128 + stopping.signal
-        return 1 if extraction.failures else 0
+        return 1 if extraction.failures or archive.unread else 0
 
 
 class Extraction:

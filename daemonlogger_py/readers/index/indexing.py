@@ -49,7 +49,7 @@ def run(config: IndexConfig) -> int:
     """
     account = Account(verbose=config.verbose)
     with ExitStack() as stack:
-        archive = stack.enter_context(Archive(config.where))
+        archive = stack.enter_context(Archive(config.where, required=not config.follow))
         indexes = _opened(archive, config, stack)
         stopping = stack.enter_context(StopSignals())
         jobs = config.jobs or len(os.sched_getaffinity(0))

@@ -91,7 +91,7 @@ class Looking:
         return Progress(self.total_bytes if wanted else None, wanted=wanted)
 
     def _add(self, where: Where, stack: ExitStack, *, named: bool) -> None:
-        archive = stack.enter_context(Archive(where))
+        archive = stack.enter_context(Archive(where, required=True))
         asked = Asked(archive, named)
         next(asked.members(), None)  # so that it is known now whether they can be listed
         self.asked.append(asked)

@@ -12,10 +12,11 @@ from contextlib import closing, suppress
 from typing import Generic, NamedTuple, TypeVar
 
 from daemonlogger_py.config.archive import VerifyConfig
-from daemonlogger_py.errors import CatalogError, UsageError
+from daemonlogger_py.errors import CatalogError, StorageError, UsageError
 from daemonlogger_py.readers.archive import CATALOG, UNKNOWN, Archive, Directory, Member
 from daemonlogger_py.readers.figures import counted
 from daemonlogger_py.readers.gaps import answers
+from daemonlogger_py.readers.holes import Hole, holes, is_recorded
 from daemonlogger_py.readers.inputs.directory import age_order
 from daemonlogger_py.readers.output import tell, write_lines
 from daemonlogger_py.readers.verify.checking import Counter
@@ -64,14 +65,15 @@ class _Done(NamedTuple):
 
     note: str
     altered: list[str]  # savefiles that are not what the one before says
+    gone: list[str]  # that pruning does not explain
 
 
 def rebuild(config: VerifyConfig) -> int:
     """Make the catalogs of all rings that are asked for; print a line each; return the status.
 
-    1 where a savefile could not be read, or is not what was sealed: what the catalog said of it is
-    gone afterwards, so that this is said here. Raises UsageError, SourceError, CatalogError and
-    StorageError.
+    1 where a savefile could not be read, is not what was sealed, or is gone and was not pruned:
+    what the catalog said of it is gone afterwards, so that this is said here. Raises UsageError,
+    SourceError, CatalogError and StorageError.
     """
     failed = False
     with Looking(config.where) as looking:
@@ -96,9 +98,9 @@ def rebuild(config: VerifyConfig) -> int:
 
 
 def _lines(verdict: CatalogVerdict) -> list[str]:
-    """A line for each savefile that was altered, and one for the catalog."""
-    altered = [printable(fault) for fault in verdict.faults]
-    return [*altered, CatalogVerdict(verdict.path, note=verdict.note).text()]
+    """A line for each savefile that was altered or is gone, and one for the catalog."""
+    faults = [printable(fault) for fault in verdict.faults]
+    return [*faults, CatalogVerdict(verdict.path, note=verdict.note).text()]
 
 
 def _rings(looking: Looking) -> Iterator[tuple[Archive, Directory]]:
@@ -161,8 +163,11 @@ def _rewritten(directory: Directory, surveyed: Surveyed) -> CatalogVerdict:
     if done.altered:
         are = "is" if len(done.altered) == 1 else "are"
         note += f", {len(done.altered):,} of which {are} not what was sealed"
-    faults = tuple(f"{name} is not what was sealed" for name in done.altered)
-    return CatalogVerdict(path, faults, f"{note}; {done.note}")
+    if done.gone:
+        note += f"; {counted(len(done.gone), 'savefile')} gone, which a gap says from now on"
+    faults = [f"{name} is not what was sealed" for name in done.altered]
+    faults += [f"{name} is gone, and was not pruned" for name in done.gone]
+    return CatalogVerdict(path, tuple(faults), f"{note}; {done.note}")
 
 
 def _in_place(directory: Directory, path: str, surveyed: Surveyed) -> _Done | None:
@@ -174,7 +179,15 @@ def _in_place(directory: Directory, path: str, surveyed: Surveyed) -> _Done | No
             with catalog.transaction():
                 lost = catalog.mend()
                 relinked = _relinked(catalog.links(), surveyed)
-                altered = _replaced(directory, catalog, surveyed, relinked, keep=True)
+                missing = _missing(directory, catalog)
+                gone = [name for hole in missing for name in hole.names]
+                if is_recorded(catalog):
+                    # It may have pruned them, and is about to say so; else it writes the gap.
+                    altered = _replaced(directory, catalog, surveyed, relinked, kept=gone)
+                    gone = []
+                else:
+                    altered = _replaced(directory, catalog, surveyed, relinked, kept=())
+                    _add_holes(catalog, missing)
                 if lost.keys() & {"gap", "run"}:
                     catalog.add_gap(_unknown(surveyed))
                 pins = len(catalog.pins())
@@ -183,7 +196,7 @@ def _in_place(directory: Directory, path: str, surveyed: Surveyed) -> _Done | No
             raise
         return None
     ledger = "the ledger is kept" if not lost else f"{sum(lost.values())} damaged rows are removed"
-    return _Done(f"{ledger}, {counted(pins, 'pin')} kept", altered)
+    return _Done(f"{ledger}, {counted(pins, 'pin')} kept", altered, gone)
 
 
 def _made_anew(directory: Directory, path: str, surveyed: Surveyed) -> _Done:
@@ -197,11 +210,13 @@ def _made_anew(directory: Directory, path: str, surveyed: Surveyed) -> _Done:
     new = path + REBUILT
     with Catalog.create(new) as catalog, catalog.transaction():
         ledger, relinked = _salvaged(path, catalog, surveyed)
-        altered = _replaced(directory, catalog, surveyed, relinked, keep=False)
+        missing = _missing(directory, catalog)
+        altered = _replaced(directory, catalog, surveyed, relinked, kept=None)
         for run in ledger.runs:
             catalog.begin_run(run)
         for gap in ledger.gaps:
             catalog.add_gap(gap)
+        _add_holes(catalog, missing)
         for pin in ledger.pins:
             catalog.put_pin(pin)
         catalog.set_pin_quota_bytes(ledger.quota_bytes)
@@ -211,10 +226,10 @@ def _made_anew(directory: Directory, path: str, surveyed: Surveyed) -> _Done:
     aside = _published(new, path, there=there)
     pins = counted(len(ledger.pins), "pin")
     if not there:
-        return _Done("there was none before", [])
+        return _Done("there was none before", [], [])
     kept = "the ledger" if ledger.whole else "what could be read of the ledger"
     note = f"{kept} and {pins} kept; the damaged one is {printable(os.path.basename(aside))} now"
-    return _Done(note, altered)
+    return _Done(note, altered, [name for hole in missing for name in hole.names])
 
 
 def _replaced(
@@ -223,31 +238,45 @@ def _replaced(
     surveyed: Surveyed,
     relinked: Mapping[str, list[bytes]],
     *,
-    keep: bool,
+    kept: Iterable[str] | None,
 ) -> list[str]:
     """Put what was surveyed in the place of a catalog's entries, with what only they know.
 
-    `keep`: those of savefiles that are there and were not surveyed stay. Returns the names of
-    savefiles whose SHA-256 is not the one in the catalog before, nor in its chain.
+    Those of savefiles that are there and were not surveyed stay, and those `kept`; None: they do
+    not. Returns the names of savefiles whose SHA-256 is not the one in the catalog before, nor in
+    its chain.
     """
     altered: list[str] = []
-    kept: list[str] = []
+    keep = list(kept or ())
     with Entries() as new:
         for entry in surveyed:
             before = catalog.entry(entry.name)
             if before is not None and _is_altered(entry, before, relinked.get(entry.name, ())):
                 altered.append(entry.name)
-            if not keep or _is_there(directory, entry.name):
+            if kept is None or _is_there(directory, entry.name):
                 new.append(_with_counts(entry, before))
-        if keep:
+        if kept is not None:
             # They are being written, or were sealed since.
-            kept += (
+            keep += (
                 one.name
                 for one in catalog.unlinked_entries(0, LARGEST)
                 if one.name not in surveyed.names and _is_there(directory, one.name)
             )
-        catalog.replace_entries(new, kept)
+        catalog.replace_entries(new, keep)
     return sorted(altered, key=age_order)
+
+
+def _missing(directory: Directory, catalog: Catalog) -> list[Hole]:
+    try:
+        return holes(directory, catalog)
+    except OSError as error:
+        raise StorageError(f"{directory.shown}: {error.strerror}") from None
+
+
+def _add_holes(catalog: Catalog, missing: Iterable[Hole]) -> None:
+    """Write them down as a recorder would: afterwards no entry is left that says so."""
+    for hole in missing:
+        catalog.add_gap(hole.gap())
 
 
 def _is_there(directory: Directory, name: str) -> bool:

@@ -261,3 +261,60 @@ def test_only_rings_have_catalogs(tmp_path: Path) -> None:
         run(of_paths(other, rebuild=True))
     with pytest.raises(UsageError, match="No such file"):
         run(of_paths(tmp_path / "gone", rebuild=True))
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_what_is_gone_is_named_and_stays_a_gap(
+    ring: Path, capsys: pytest.CaptureFixture[str], *, damaged: bool
+) -> None:
+    (ring / "p.1700000010").unlink()
+    if damaged:
+        path = ring / "p.catalog"
+        with change(ring) as catalog:
+            links = catalog.query("SELECT rootpage FROM sqlite_master WHERE name = 'link'")
+        data = bytearray(path.read_bytes())
+        at = (links[0][0] - 1) * 4096
+        data[at : at + 4096] = bytes(4096)
+        path.write_bytes(data)
+    capsys.readouterr()
+    assert run(of_ring(ring, rebuild=True)) == 1
+    named, made = capsys.readouterr().out.splitlines()
+    assert named == "p.1700000010 is gone, and was not pruned"
+    assert "2 savefiles, " in made
+    assert "; 1 savefile gone, which a gap says from now on; " in made
+    assert ("p.catalog.damaged" in made) is damaged
+    with Catalog.open(str(ring / "p.catalog")) as catalog:
+        assert [one.name for one in catalog.entries()] == ["p.1700000000", "p.1700000020"]
+        (gap,) = (gap for gap in catalog.gaps() if "p.1700000010 is gone" in gap.detail)
+    assert (gap.kind, gap.packets, gap.from_ns) == ("unknown", PACKETS, 1_700_000_010 * 10**9)
+    # It is written once.
+    assert run(of_ring(ring, rebuild=True)) == 0
+    with Catalog.open(str(ring / "p.catalog")) as catalog:
+        assert sum("is gone" in gap.detail for gap in catalog.gaps()) == 1
+
+
+def test_the_oldest_that_is_gone_was_pruned(ring: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (ring / "p.1700000000").unlink()
+    capsys.readouterr()
+    assert run(of_ring(ring, rebuild=True)) == 0
+    (made,) = capsys.readouterr().out.splitlines()
+    assert "2 savefiles, " in made
+    assert [gap.kind for gap in change(ring).gaps()] == ["stopped"]
+
+
+def test_what_is_gone_is_left_to_a_recorder_that_runs(ring: Path) -> None:
+    boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    with change(ring) as catalog:
+        catalog.begin_run(Run(started_ns=10, pid=os.getpid(), boot_id=boot_id))
+    (ring / "p.1700000010").unlink()
+    assert run(of_ring(ring, rebuild=True)) == 0
+    with change(ring) as catalog:
+        assert [gap.kind for gap in catalog.gaps()] == ["stopped"]
+        assert catalog.entry("p.1700000010") is not None
+
+
+def test_a_ring_that_is_not_there(ring: Path) -> None:
+    config = of_ring(ring, rebuild=True)
+    with pytest.raises(UsageError, match=r"--prefix nope: there is no such ring; accepted: p$"):
+        run(config._replace(where=config.where._replace(prefix="nope")))
+    assert not (ring / "nope.catalog").exists()
