@@ -37,6 +37,9 @@ PREFIX, FIRST_EPOCH = "r", 1_200_000_000
 EXAMPLES = 500 if os.environ.get("DAEMONLOGGER_LAB_FULL") == "1" else 12
 # Nothing is looked for in vain: a span for which there is something in each ring, or none at all.
 SPREAD_NS = 3 * 10**9
+# Behind their headers of variable length libpcap's `pppoes` loads from memory that it never stored
+# to: what that gives is nobody's to say.
+VARIABLE_HEADERS = frozenset({119, 127, 163, 192})
 
 
 class Ring(NamedTuple):
@@ -48,6 +51,12 @@ class Ring(NamedTuple):
     @property
     def times_ns(self) -> list[int]:
         return sorted(packet.time_ns for capture in self.captures for packet in capture.packets)
+
+
+def is_defined(text: str, ring: Ring) -> bool:
+    """Whether libpcap always gives the same answer."""
+    linktypes = {capture.linktype for capture in ring.captures}
+    return "pppoes" not in text or not linktypes & VARIABLE_HEADERS
 
 
 def of_packets(packets: Iterable[Packet]) -> list[make.Packet]:
@@ -179,6 +188,8 @@ def test_a_ring_gives_what_a_scan_finds(
     use_index: bool, text: str, drawn: tuple[tuple[float, int] | None, tuple[float, int] | None]
 ) -> None:
     for ring in made_rings():
+        if not is_defined(text, ring):
+            continue
         from_ns, to_ns = span_in(ring, drawn)
         where = Where(rings=(str(ring.folder),), from_ns=from_ns, to_ns=to_ns)
         expected = matching(ring.captures, text, from_ns, to_ns)
@@ -193,7 +204,7 @@ def test_a_ring_gives_what_a_scan_finds(
 @given(text=st.deferred(texts), count=st.integers(1, 400), jobs=st.integers(1, 3))
 def test_the_newest_and_the_first_few(text: str, count: int, jobs: int) -> None:
     for ring in made_rings():
-        expected = matching(ring.captures, text)
+        expected = matching(ring.captures, text) if is_defined(text, ring) else None
         if expected is None:
             continue
         where = Where(rings=(str(ring.folder),))

@@ -299,7 +299,8 @@ def test_the_oldest_that_is_gone_was_pruned(ring: Path, capsys: pytest.CaptureFi
     assert run(of_ring(ring, rebuild=True)) == 0
     (made,) = capsys.readouterr().out.splitlines()
     assert "2 savefiles, " in made
-    assert [gap.kind for gap in change(ring).gaps()] == ["stopped"]
+    with change(ring) as catalog:
+        assert [gap.kind for gap in catalog.gaps()] == ["stopped"]
 
 
 def test_what_is_gone_is_left_to_a_recorder_that_runs(ring: Path) -> None:
