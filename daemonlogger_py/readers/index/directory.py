@@ -103,9 +103,13 @@ class Index:
         return True
 
     def unknown(self) -> list[Job]:
-        """Savefiles that are not settled yet, the one that is being written among them."""
+        """Savefiles that are not settled yet, the one that is being written among them.
+
+        Empty ones wait: its recorder may have made it, and not locked it yet.
+        """
         dir_fd = self.directory.dir_fd
-        return [Job(self, name, size_bytes_of(dir_fd, name)) for name in sorted(self._new)]
+        jobs = (Job(self, name, size_bytes_of(dir_fd, name)) for name in sorted(self._new))
+        return [job for job in jobs if job.size_bytes]
 
     def remove(self, name: str) -> bool:
         """Remove the sidecar of a savefile; False: it has none. Raises OSError."""

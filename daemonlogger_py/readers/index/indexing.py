@@ -143,7 +143,8 @@ class Work:
                 self.account.gone(job.of, job.name)
         except OSError as error:
             self.account.refused(job.of.shown, error)
-        job.of.settle(job.name)
+        if size_bytes_of(job.of.directory.dir_fd, job.name):  # else it may just have been made
+            job.of.settle(job.name)
 
     def _settle(self, waiting: dict[Future[int], Job], done: Callable[[int], None] | None) -> None:
         finished, _ = wait(waiting, return_when=FIRST_COMPLETED)

@@ -180,6 +180,25 @@ def test_one_that_is_small_as_yet_is_waited_for(
     assert run(ring.config(follow=True, smallest_bytes=len(content))) == 0
 
 
+def test_one_that_was_just_made_and_is_not_locked_yet_is_waited_for(
+    ring: Ring, following: Callable[[Callable[[], None]], None]
+) -> None:
+    content = savefile(ring.path, traffic.packets(9, 400), name="a.pcap").read_bytes()
+    (ring.path / "r.103").touch()
+
+    def work() -> None:
+        until(lambda: ring.index.exists())
+        (ring.path / "r.104").touch()
+        time.sleep(0.1)  # some polls
+        for name in ("r.103", "r.104"):
+            (ring.path / name).write_bytes(content)
+        until(lambda: ring.indexed() == ["r.103.npz", "r.104.npz"])
+
+    following(work)
+
+    assert run(ring.config(follow=True, smallest_bytes=len(content))) == 0
+
+
 def test_a_sidecar_that_cannot_be_removed_is_told(
     ring: Ring, capsys: pytest.CaptureFixture[str]
 ) -> None:
