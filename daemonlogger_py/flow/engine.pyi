@@ -9,6 +9,7 @@ from daemonlogger_py.flow.tcp import Segments
 NEVER_NS: int
 LINGER_NS: int
 LINGER_FLOWS: int
+ODD_FRAGMENTS: tuple[str, ...]
 
 class Counters(NamedTuple):
     packets: int
