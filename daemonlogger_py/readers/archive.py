@@ -16,8 +16,18 @@ from daemonlogger_py.config.archive import Where
 from daemonlogger_py.errors import CatalogError, SourceError, UsageError
 from daemonlogger_py.readers.figures import counted
 from daemonlogger_py.readers.gaps import gap_lines, unfinished
-from daemonlogger_py.readers.holes import COMPRESSED, untold_gaps
-from daemonlogger_py.readers.inputs.directory import NUMBERED, savefiles_in
+from daemonlogger_py.readers.holes import untold_gaps
+from daemonlogger_py.readers.inputs.directory import NUMBERED
+from daemonlogger_py.readers.inputs.names import (
+    CATALOG,
+    INDEX,
+    captures_in,
+    count_compressed,
+    read_name,
+    require_ring,
+    ring_of,
+    unnumbered_in,
+)
 from daemonlogger_py.readers.inputs.ring import Begin, first_packet_ns, may_hold, only_prefix
 from daemonlogger_py.savefile.catalog import Catalog
 from daemonlogger_py.savefile.catalog_rows import OPEN, Entry, Gap
@@ -27,7 +37,6 @@ from daemonlogger_py.savefile.names import Naming, SavefileName, printable
 
 __all__ = ["Archive", "Directory", "Member", "gap_lines"]
 
-CATALOG, INDEX = ".catalog", ".index"
 UNKNOWN = "unknown"
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 # O_NONBLOCK: what has become a pipe is not waited for.
@@ -215,9 +224,9 @@ class Archive:
         except OSError as error:
             raise UsageError(f"--ring {shown}: {error.strerror}") from None
         if required:
-            _require(naming, names, shown)
+            require_ring(naming, names, shown)
         self._add(path, prefix, None)
-        compressed = sum(_is_compressed(naming, name) for name in _without_originals(names))
+        compressed = count_compressed(names, naming)
         if compressed:
             self.unread += compressed
             files = counted(compressed, "compressed savefile")
@@ -238,13 +247,13 @@ class Archive:
             raise SourceError(f"{printable(path)}: {error.strerror}") from None
 
     def _add_directory(self, path: str) -> None:
-        names = _captures_in(path)
+        names = captures_in(path)
         if not names:
             raise SourceError(f"{printable(path)}: no savefiles in this directory")
         prefixes = {match[1] if (match := NUMBERED.fullmatch(name)) else None for name in names}
         self._opened(path)
         for prefix in sorted(prefixes, key=lambda prefix: (prefix is None, prefix or "")):
-            self._add(path, prefix, None, None if prefix is not None else _ring_of(names))
+            self._add(path, prefix, None, None if prefix is not None else ring_of(names))
 
     def _add_file(self, path: str) -> None:
         parent, name = os.path.split(path)
@@ -297,7 +306,7 @@ class Archive:
         self, directory: Directory, named: list[str] | None
     ) -> Iterator[tuple[Member, Entry | None]]:
         try:
-            names = _names(directory) if named is None else sorted(map(_read, named))
+            names = _names(directory) if named is None else sorted(map(read_name, named))
             newest = {name.name for name in names[-_BEING_WRITTEN:]}
             names.reverse()
             asked_one_by_one = named is not None and len(named) <= _ASKED_ONE_BY_ONE
@@ -379,65 +388,8 @@ class Archive:
 def _names(directory: Directory) -> list[SavefileName]:
     """The regular files that belong to it, oldest first. Raises OSError."""
     if directory.prefix is None:
-        names = _captures_in(directory.path or os.curdir)
-        return sorted(_read(name) for name in names if not NUMBERED.fullmatch(name))
+        return unnumbered_in(directory.path or os.curdir)
     return Naming(directory.prefix).listed(directory.dir_fd)
-
-
-def _captures_in(path: str) -> list[str]:
-    """`savefiles_in`, also compressed ones, but not those whose originals are there as well."""
-    return _without_originals(savefiles_in(path, compressed=True))
-
-
-def _without_originals(names: Sequence[str]) -> list[str]:
-    if not any(name.endswith(COMPRESSED) for name in names):
-        return list(names)
-    there = set(names)  # while a savefile is being compressed, both are
-    return [
-        name
-        for name in names
-        if not (name.endswith(COMPRESSED) and name.rpartition(".")[0] in there)
-    ]
-
-
-def _require(naming: Naming, names: Sequence[str], shown: str) -> None:
-    """Raise UsageError unless one of `names` is a savefile's or the catalog's."""
-    if naming.prefix + CATALOG in names or any(map(naming.parse, names)):
-        return
-    known = {match[1] for name in names if (match := NUMBERED.fullmatch(name))}
-    known |= {name.removesuffix(CATALOG) for name in names if name.endswith(CATALOG)}
-    accepted = ", ".join(map(printable, sorted(known - {""}))) or "none, as no ring is there"
-    raise UsageError(
-        f"--ring {shown}: --prefix {printable(naming.prefix)}: there is no such ring; accepted:"
-        f" {accepted}"
-    )
-
-
-def _is_compressed(naming: Naming, name: str) -> bool:
-    """Whether a name is that of a savefile which somebody compressed, as gzip(1) gives them."""
-    return name.endswith(COMPRESSED) and naming.parse(name.rpartition(".")[0]) is not None
-
-
-def _ring_of(names: Iterable[str]) -> str | None:
-    """The prefix of compressed savefiles; None where there are captures with other names.
-
-    They get no sidecars, and must not keep a ring from getting any.
-    """
-    prefixes = []
-    for name in names:
-        if NUMBERED.fullmatch(name):
-            continue
-        match = NUMBERED.fullmatch(name.rpartition(".")[0]) if name.endswith(COMPRESSED) else None
-        if match is None:
-            return None
-        prefixes.append(match[1])
-    return min(prefixes, default=None)
-
-
-def _read(name: str) -> SavefileName:
-    match = NUMBERED.fullmatch(name)
-    epoch, serial = (int(match[2]), int(match[3] or 0)) if match else (0, 0)
-    return SavefileName(epoch, serial, name)
 
 
 class _Files(threading.Thread):

@@ -1,19 +1,16 @@
-"""What repairs keep beside savefiles: NAME.damaged[.N], and .NAME.repairing while one is at work.
+"""How much of what repairs keep beside savefiles (see `savefile.asides`) is in a directory.
 
 Its bytes are the savefile's own for the recorder, which prunes and keeps pinned both together, and
 so they are for whoever says how much pins hold.
 """
 
 import os
-import re
 from contextlib import suppress
 from stat import S_ISREG
 from typing import NamedTuple
 
+from daemonlogger_py.savefile.asides import owner_of
 from daemonlogger_py.savefile.names import Naming, SavefileName
-
-_KEPT = re.compile(r"(.+)\.damaged(?:\.[0-9]+)?", re.ASCII | re.DOTALL)
-_UNFINISHED = re.compile(r"\.(.+)\.repairing", re.DOTALL)
 
 
 class Alone(NamedTuple):
@@ -39,10 +36,7 @@ def asides(dir_fd: int, prefix: str) -> Asides:
     naming = Naming(prefix)
     owned: dict[SavefileName, dict[int, os.stat_result]] = {}
     for name in os.listdir(dir_fd):
-        if ".damaged" not in name and not name.endswith(".repairing"):
-            continue
-        found = _KEPT.fullmatch(name) or _UNFINISHED.fullmatch(name)
-        owner = None if found is None else naming.parse(found[1])
+        owner = owner_of(name, naming)
         if owner is not None and (status := _status(dir_fd, name)) is not None:
             # While a repair is at work, two names may be one file's.
             owned.setdefault(owner, {})[status.st_ino] = status

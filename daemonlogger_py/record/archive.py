@@ -22,7 +22,8 @@ from itertools import chain, count
 from stat import S_IMODE, S_ISREG
 
 from daemonlogger_py.errors import StorageError
-from daemonlogger_py.record.ringfile import Savefile, is_kept
+from daemonlogger_py.record.ringfile import Savefile
+from daemonlogger_py.savefile.asides import is_kept
 from daemonlogger_py.savefile.names import Naming
 
 # A copy looks for close()'s verdict this often: some 10 ms of a slow disk.

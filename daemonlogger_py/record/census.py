@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from daemonlogger_py.savefile.catalog import Catalog
 from daemonlogger_py.savefile.catalog_rows import ARCHIVED, OPEN, RECOVERED, SEALED, Entry
+from daemonlogger_py.savefile.holes import Hole, Holes
 from daemonlogger_py.savefile.leases import is_written
 from daemonlogger_py.savefile.listing import sizes_and_times
 from daemonlogger_py.savefile.names import Naming, SavefileName
@@ -20,36 +21,6 @@ from daemonlogger_py.savefile.survey import survey
 
 _AT_ONCE = 1000  # entries whose savefiles are looked at together
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-
-
-class Hole(NamedTuple):
-    """Savefiles in a row that are gone while there is an older one."""
-
-    first: str
-    last: str
-    savefiles: int
-    packets: int
-    from_ns: int
-    to_ns: int
-
-    @classmethod
-    def of(cls, entry: Entry) -> "Hole | None":
-        """That of one savefile; None: it had no packets."""
-        if entry.first_ns is None or entry.last_ns is None:
-            return None
-        name = entry.name
-        return cls(name, name, 1, entry.packets, entry.first_ns, entry.last_ns)
-
-    def and_then(self, other: "Hole") -> "Hole":
-        """Both as one."""
-        return Hole(
-            self.first,
-            other.last,
-            self.savefiles + other.savefiles,
-            self.packets + other.packets,
-            min(self.from_ns, other.from_ns),
-            max(self.to_ns, other.to_ns),
-        )
 
 
 class Census(NamedTuple):
@@ -71,8 +42,7 @@ def take(
     """
     there = {name.name: name for name in naming.listed(dir_fd)}
     gone: list[str] = []
-    holes: list[Hole] = []
-    older = joined = False
+    holes = Holes(dir_fd)
     being_written: list[Entry] = []
     archived: list[str] = []
     for entry, now in _with_files(catalog.entries(), there, dir_fd, meanwhile):
@@ -81,19 +51,14 @@ def take(
             continue
         if now is None:
             gone.append(entry.name)
-            hole = Hole.of(entry) if older else None
-            if hole is not None and joined:
-                holes[-1] = holes[-1].and_then(hole)
-            elif hole is not None:
-                holes.append(hole)
-                joined = True
+            holes.gone(entry)
             continue
-        older, joined = True, False
+        holes.there()
         if entry.state == OPEN:
             being_written.append(entry)
         elif now == (entry.size_bytes, entry.modified_ns) and entry.sha256 is not None:
             del there[entry.name]
-    return Census(list(there.values()), gone, holes, being_written, archived)
+    return Census(list(there.values()), gone, holes.found(), being_written, archived)
 
 
 def _with_files(

@@ -10,10 +10,10 @@ nobody could write that beginning, because the machine lost its power, the next 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from daemonlogger_py.record.census import Hole
 from daemonlogger_py.savefile.catalog import Catalog
 from daemonlogger_py.savefile.catalog_end import End
 from daemonlogger_py.savefile.catalog_rows import Gap, Run
+from daemonlogger_py.savefile.holes import Hole
 
 NS_PER_SECOND = 1_000_000_000
 # Drops are counted once a second; those of one savefile this close together are one gap, up to
@@ -132,19 +132,7 @@ class Ledger:
 
     def removed(self, catalog: Catalog, hole: Hole) -> None:
         """Write that savefiles are not there any more, for a reason that nobody noted."""
-        which, them = f"{hole.first} is", "it"
-        if hole.savefiles > 1:
-            which, them = f"{hole.first} to {hole.last} are", "them"
-        catalog.add_gap(
-            Gap(
-                kind="unknown",
-                from_ns=hole.from_ns,
-                to_ns=hole.to_ns,
-                packets=hole.packets,
-                run=self.run,
-                detail=f"{which} gone, and no recorder said that it pruned {them}",
-            )
-        )
+        catalog.add_gap(hole.gap(self.run))
 
     def begins(
         self, catalog: Catalog, kind: str, at_ns: int, detail: str, savefile: str | None

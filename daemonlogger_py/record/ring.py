@@ -28,7 +28,8 @@ from operator import attrgetter
 from stat import S_ISREG
 from typing import TypeVar
 
-from daemonlogger_py.record.ringfile import Savefile, look, of_status, owner_of
+from daemonlogger_py.record.ringfile import Savefile, look, of_status
+from daemonlogger_py.savefile.asides import owner_of
 from daemonlogger_py.savefile.names import Naming, SavefileName
 
 # No run gets here by itself. A stray `PREFIX.1.999999999999` must not drive our own serials on

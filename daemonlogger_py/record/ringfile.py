@@ -1,14 +1,10 @@
 """A sealed savefile as the ring knows it, with what ``dlctl verify --repair`` keeps beside it.
 
-    NAME.damaged, NAME.damaged.N   the original of a savefile of which a new one was made
-    .NAME.repairing                the new one, while it is made, or by a repair that was killed
-
-These belong to the savefile NAME: their bytes are its own, and they go with it. How savefiles
-themselves are called is `savefile.names`'.
+Which files belong to a savefile is `savefile.asides`': their bytes are its own, and they go with
+it.
 """
 
 import os
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -16,12 +12,10 @@ from dataclasses import dataclass, field
 from stat import S_ISREG
 from types import MappingProxyType
 
-from daemonlogger_py.savefile.names import Naming, SavefileName
+from daemonlogger_py.savefile.names import SavefileName
 
 # st_blocks counts these, whatever the file system's own block size (stat(2)).
 STAT_BLOCK_BYTES = 512
-_KEPT = re.compile(r"(.+)\.damaged(?:\.[0-9]+)?", re.ASCII | re.DOTALL)
-_UNFINISHED = re.compile(r"\.(.+)\.repairing", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -37,17 +31,6 @@ class Savefile:
     modified_ns: int = field(compare=False)
     asides: tuple[str, ...] = field(default=(), compare=False)
     """What lies beside it and belongs to it, by name; in the bytes as well."""
-
-
-def owner_of(name: str, naming: Naming) -> SavefileName | None:
-    """Name the savefile that something of this name belongs to; None: it is nothing like that."""
-    found = _KEPT.fullmatch(name) or _UNFINISHED.fullmatch(name)
-    return None if found is None else naming.parse(found[1])
-
-
-def is_kept(name: str) -> bool:
-    """Whether what belongs to a savefile is the original of it, and not just in the making."""
-    return _KEPT.fullmatch(name) is not None
 
 
 def of_status(

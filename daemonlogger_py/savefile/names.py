@@ -14,11 +14,18 @@ from daemonlogger_py.savefile import listing
 
 # A serial is written with at least this many digits, so that `ls` sorts the first thousand.
 SERIAL_DIGITS = 3
+COMPRESSED = (".gz", ".bz2", ".xz", ".lzma", ".zst", ".zip")
+"""How the names of files end that somebody compressed, in the place of what they were before."""
 
 
 def printable(name: str) -> str:
     """The name as a terminal may see it: a directory may hold any."""
     return name if name.isprintable() else repr(name)
+
+
+def original_of(name: str) -> str | None:
+    """What a file was called before somebody compressed it; None: by its name, nobody did."""
+    return name.rpartition(".")[0] if name.endswith(COMPRESSED) else None
 
 
 class SavefileName(NamedTuple):

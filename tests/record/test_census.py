@@ -9,6 +9,7 @@ import pytest
 
 from daemonlogger_py.record import census
 from daemonlogger_py.savefile.catalog_rows import ARCHIVED, OPEN, RECOVERED, SEALED, Entry
+from daemonlogger_py.savefile.holes import Hole
 
 from .cataloging import NAMING, SECOND_NS, RingDirectory
 
@@ -118,9 +119,23 @@ def test_what_pruning_does_not_explain_is_a_hole(ring: RingDirectory) -> None:
 
     assert found.gone == [names[number].name for number in (0, 1, 3, 4, 6)]
     assert found.holes == [
-        census.Hole("t.1300", "t.1400", 2, 6, 1300 * SECOND_NS, 1402 * SECOND_NS),
-        census.Hole("t.1600", "t.1600", 1, 3, 1600 * SECOND_NS, 1602 * SECOND_NS),
+        Hole(("t.1300", "t.1400"), 6, 1300 * SECOND_NS, 1402 * SECOND_NS),
+        Hole(("t.1600",), 3, 1600 * SECOND_NS, 1602 * SECOND_NS),
     ]
+
+
+def test_what_is_compressed_is_no_hole(ring: RingDirectory) -> None:
+    names = [ring.leave(epoch) for epoch in range(1000, 1500, 100)]
+    with ring.catalog() as catalog:
+        for name in names:
+            catalog.seal(census.surveyed(ring.fd, name))
+        for name in names[:2]:
+            (ring.path / name.name).rename(ring.path / f"{name.name}.zst")
+        (ring.path / names[3].name).unlink()
+        found = census.take(catalog, ring.fd, NAMING)
+
+    assert found.gone == [names[number].name for number in (0, 1, 3)]
+    assert [hole.names for hole in found.holes] == [(names[3].name,)]
 
 
 def test_an_entry_that_was_never_hashed_is_surveyed(ring: RingDirectory) -> None:

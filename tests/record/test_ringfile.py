@@ -1,4 +1,4 @@
-"""A savefile of a ring and what repairs keep beside it: whose it is, and what it weighs."""
+"""A savefile of a ring and what repairs keep beside it: what both weigh."""
 
 import os
 from collections.abc import Iterator
@@ -6,11 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from daemonlogger_py.readers.inputs.directory import PUT_ASIDE
-from daemonlogger_py.readers.verify.remains import unfinished_name
-from daemonlogger_py.readers.verify.repair import DAMAGED
-from daemonlogger_py.record.ringfile import STAT_BLOCK_BYTES, is_kept, look, owner_of
-from daemonlogger_py.savefile.names import Naming, SavefileName
+from daemonlogger_py.record.ringfile import STAT_BLOCK_BYTES, look
+from daemonlogger_py.savefile.names import SavefileName
 
 NAME = SavefileName(100, 2, "t.100.002")
 
@@ -20,33 +17,6 @@ def directory(tmp_path: Path) -> Iterator[int]:
     fd = os.open(tmp_path, os.O_RDONLY | os.O_DIRECTORY)
     yield fd
     os.close(fd)
-
-
-@pytest.mark.parametrize("kept", ["t.100.002.damaged", "t.100.002.damaged.1"])
-def test_what_a_repair_keeps(kept: str) -> None:
-    assert owner_of(kept, Naming("t")) == NAME
-    assert is_kept(kept)
-    assert PUT_ASIDE.fullmatch(kept)  # what readers leave out is the same
-    assert kept.startswith(NAME.name + DAMAGED)
-
-
-def test_what_a_repair_that_was_killed_leaves() -> None:
-    assert owner_of(".t.100.002.repairing", Naming("t")) == NAME
-    assert unfinished_name(NAME.name) == ".t.100.002.repairing"
-    assert not is_kept(".t.100.002.repairing")
-
-
-@pytest.mark.parametrize(
-    "other",
-    [
-        *("t.100.002", "t.damaged", "t.catalog.damaged", "u.100.damaged", "t.100.damaged.x"),
-        *("t.100.damaged.", "t.100.damaged.damaged", "t.100.DAMAGED", "t.100xdamaged", ".damaged"),
-        *("t.100.repairing", "..t.100.repairing", ".t.100.repairing.1", ".t.100.part"),
-        *("t.100.damaged.\u0661", "t.100\n.damaged"),
-    ],
-)
-def test_what_belongs_to_no_savefile(other: str) -> None:
-    assert owner_of(other, Naming("t")) is None
 
 
 def test_bytes_are_those_of_all(tmp_path: Path, directory: int) -> None:

@@ -13,9 +13,9 @@ from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 
 from daemonlogger_py.errors import StorageError, UsageError
-from daemonlogger_py.readers.archive import CATALOG, INDEX
 from daemonlogger_py.readers.extract.task import Facts
 from daemonlogger_py.readers.gaps import SOCKET
+from daemonlogger_py.readers.inputs.names import CATALOG, INDEX
 from daemonlogger_py.savefile.catalog_end import SUFFIX as END
 from daemonlogger_py.savefile.catalog_schema import NEW, PAGES, SHARED_MEMORY, WAL
 from daemonlogger_py.savefile.names import Naming

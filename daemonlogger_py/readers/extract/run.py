@@ -329,14 +329,13 @@ def _sidecars(config: ExtractConfig, archive: Archive) -> Sidecars | None:
 
 
 def _temporary_file() -> int:
-    """A file without a name, in TMPDIR or where there is more room than memory."""
+    """A file without a name."""
     import tempfile
 
-    directory = None if os.environ.get("TMPDIR") else "/var/tmp"  # noqa: S108
-    if directory is not None and not os.access(directory, os.W_OK):
-        directory = None
+    from daemonlogger_py.readers import temporary
+
     try:
-        with tempfile.TemporaryFile(dir=directory) as file:
+        with tempfile.TemporaryFile(dir=temporary.directory()) as file:
             return os.dup(file.fileno())
     except OSError as error:
         raise StorageError(

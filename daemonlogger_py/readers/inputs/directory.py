@@ -8,13 +8,12 @@ import re
 import stat
 from collections.abc import Callable
 
+from daemonlogger_py.savefile.asides import is_kept
 from daemonlogger_py.savefile.records import parse_file_header
 
 # PREFIX.EPOCH or PREFIX.EPOCH.SERIAL for whatever prefix. `savefile.names` has the grammar for one
 # known prefix; here it only says which files of a directory someone meant.
 NUMBERED = re.compile(r"(.+?)\.([0-9]+)(?:\.([0-9]+))?", re.ASCII)
-# The original of a savefile that was repaired: its records are in the savefile as well.
-PUT_ASIDE = re.compile(r".+\.damaged(?:\.[0-9]+)?", re.ASCII | re.DOTALL)
 PCAPNG_MAGIC = b"\x0a\x0d\x0d\x0a"
 
 _CAPTURE_HEAD_BYTES = 24
@@ -48,7 +47,7 @@ def _chosen(directory: str, begins: Callable[[bytes], bool]) -> list[str]:
             entry.name
             for entry in entries
             if not entry.name.startswith(".")
-            and not PUT_ASIDE.fullmatch(entry.name)
+            and not is_kept(entry.name)  # its records are in the savefile as well
             and entry.is_file(follow_symlinks=False)
         ]
     chosen = (

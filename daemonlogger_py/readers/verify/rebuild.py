@@ -13,11 +13,12 @@ from typing import Generic, NamedTuple, TypeVar
 
 from daemonlogger_py.config.archive import VerifyConfig
 from daemonlogger_py.errors import CatalogError, StorageError, UsageError
-from daemonlogger_py.readers.archive import CATALOG, UNKNOWN, Archive, Directory, Member
+from daemonlogger_py.readers.archive import UNKNOWN, Archive, Directory, Member
 from daemonlogger_py.readers.figures import counted
 from daemonlogger_py.readers.gaps import answers
-from daemonlogger_py.readers.holes import Hole, holes, is_recorded
+from daemonlogger_py.readers.holes import holes, is_recorded
 from daemonlogger_py.readers.inputs.directory import age_order
+from daemonlogger_py.readers.inputs.names import CATALOG
 from daemonlogger_py.readers.output import tell, write_lines
 from daemonlogger_py.readers.verify.checking import Counter
 from daemonlogger_py.readers.verify.looking import Looking, in_order
@@ -36,6 +37,7 @@ from daemonlogger_py.savefile.catalog_rows import (
     Pin,
     Run,
 )
+from daemonlogger_py.savefile.holes import Hole
 from daemonlogger_py.savefile.leases import is_written
 from daemonlogger_py.savefile.names import SavefileName, printable
 from daemonlogger_py.savefile.survey import survey

@@ -11,17 +11,12 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 from daemonlogger_py.readers.archive import Directory, Member
+from daemonlogger_py.savefile.asides import is_unfinished, unfinished_name
 from daemonlogger_py.savefile.leases import hold
 from daemonlogger_py.savefile.names import Naming
 
-REPAIRING = ".repairing"
 _INDEX_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _FLAGS = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-
-
-def unfinished_name(name: str) -> str:
-    """What the file is called that will have this name."""
-    return f".{name}{REPAIRING}"
 
 
 def begun(dir_fd: int, name: str) -> int | None:
@@ -47,10 +42,9 @@ def sweep(directory: Directory) -> Iterator[str]:
     """Remove what killed repairs left in a ring, and give the names. Raises OSError."""
     if directory.prefix is None:
         return
-    parse = Naming(directory.prefix).parse
+    naming = Naming(directory.prefix)
     for new in sorted(os.listdir(directory.dir_fd)):
-        name = new[1:].removesuffix(REPAIRING)
-        if new != unfinished_name(name) or parse(name) is None:
+        if not is_unfinished(new, naming):
             continue
         mode = os.stat(new, dir_fd=directory.dir_fd, follow_symlinks=False).st_mode
         if stat.S_ISREG(mode) and _removed(directory.dir_fd, new):

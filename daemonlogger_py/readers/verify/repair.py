@@ -18,8 +18,9 @@ from typing import NamedTuple
 
 from daemonlogger_py.config.archive import VerifyConfig
 from daemonlogger_py.errors import CatalogError
-from daemonlogger_py.readers.archive import CATALOG, Member
+from daemonlogger_py.readers.archive import Member
 from daemonlogger_py.readers.figures import counted
+from daemonlogger_py.readers.inputs.names import CATALOG
 from daemonlogger_py.readers.output import tell, write_lines
 from daemonlogger_py.readers.verify.checking import Counter, foreign_format
 from daemonlogger_py.readers.verify.looking import Asked, Looking, in_order
@@ -27,9 +28,9 @@ from daemonlogger_py.readers.verify.remains import (
     begun,
     remove_sidecar,
     sweep,
-    unfinished_name,
 )
 from daemonlogger_py.readers.verify.verdict import Verdict
+from daemonlogger_py.savefile.asides import kept_name, unfinished_name
 from daemonlogger_py.savefile.catalog import Catalog
 from daemonlogger_py.savefile.catalog_rows import RECOVERED, Entry
 from daemonlogger_py.savefile.leases import has_writer, hold
@@ -38,7 +39,6 @@ from daemonlogger_py.savefile.records import Walk, parse_file_header, walk
 from daemonlogger_py.savefile.salvage import Range, Salvage, salvage
 from daemonlogger_py.savefile.survey import survey
 
-DAMAGED = ".damaged"
 _FILE_HEADER_BYTES = 24
 _NEIGHBOURS = 3
 _COPY_BYTES = 8 << 20
@@ -320,9 +320,9 @@ def _exchanged(dir_fd: int, name: str, new: str, status: os.stat_result) -> str:
 
 
 def _linked(dir_fd: int, name: str, status: os.stat_result) -> str:
-    aside = f"{name}{DAMAGED}"
     number = 0
     while True:
+        aside = kept_name(name, number)
         try:
             os.link(name, aside, src_dir_fd=dir_fd, dst_dir_fd=dir_fd, follow_symlinks=False)
         except FileExistsError:
@@ -331,7 +331,6 @@ def _linked(dir_fd: int, name: str, status: os.stat_result) -> str:
             if os.path.samestat(there, status):
                 return aside
             number += 1
-            aside = f"{name}{DAMAGED}.{number}"
         else:
             return aside
 

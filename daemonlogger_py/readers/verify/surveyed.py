@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Self
 
 from daemonlogger_py.errors import StorageError
+from daemonlogger_py.readers import temporary
 from daemonlogger_py.savefile.catalog_rows import Entry
 
 IN_MEMORY_BYTES = 4 << 20
@@ -25,10 +26,7 @@ class Entries:
     """
 
     def __init__(self) -> None:
-        # Not where memory is the disk, as /tmp often is.
-        place = None if os.environ.get("TMPDIR") else "/var/tmp"  # noqa: S108
-        if place is not None and not os.access(place, os.W_OK):
-            place = None
+        place = temporary.directory()
         self._file = tempfile.SpooledTemporaryFile(IN_MEMORY_BYTES, dir=place)  # noqa: SIM115
         self._count = 0
         self._at_end = True
@@ -91,5 +89,4 @@ class Surveyed(Entries):
 
 
 def _told(error: OSError) -> StorageError:
-    where = os.environ.get("TMPDIR") or "/var/tmp"  # noqa: S108
-    return StorageError(f"temporary file in {where}: {error.strerror}")
+    return StorageError(f"temporary file in {temporary.shown()}: {error.strerror}")

@@ -9,12 +9,11 @@ import pytest
 from daemonlogger_py.config.archive import Where
 from daemonlogger_py.readers.archive import Archive, Member
 from daemonlogger_py.readers.verify.remains import (
-    REPAIRING,
     begun,
     remove_sidecar,
     sweep,
-    unfinished_name,
 )
+from daemonlogger_py.savefile.asides import unfinished_name
 
 from .making import make_ring
 
@@ -41,14 +40,14 @@ def test_only_what_nobody_holds_is_swept(tmp_path: Path) -> None:
     names = ["p.1", "p.2.003", "p.3", "q.4", "p.x"]
     for name in names:
         (tmp_path / unfinished_name(name)).write_bytes(b"half")
-    (tmp_path / f"p.5{REPAIRING}").write_bytes(b"somebody else's")
+    (tmp_path / "p.5.repairing").write_bytes(b"somebody else's")
     (tmp_path / unfinished_name("p.6")).symlink_to("p.1700000000")
     with (tmp_path / unfinished_name("p.3")).open() as held:
         fcntl.flock(held, fcntl.LOCK_SH)
         assert swept(tmp_path) == [unfinished_name("p.1"), unfinished_name("p.2.003")]
     assert swept(tmp_path) == [unfinished_name("p.3")]
-    left = sorted(path.name for path in tmp_path.iterdir() if REPAIRING in path.name)
-    assert left == sorted([*map(unfinished_name, ["q.4", "p.x", "p.6"]), f"p.5{REPAIRING}"])
+    left = sorted(path.name for path in tmp_path.iterdir() if path.name.endswith(".repairing"))
+    assert left == sorted([*map(unfinished_name, ["q.4", "p.x", "p.6"]), "p.5.repairing"])
 
 
 def test_one_makes_a_file_at_a_time(tmp_path: Path, dir_fd: int) -> None:

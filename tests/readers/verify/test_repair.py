@@ -14,8 +14,7 @@ from daemonlogger_py.config.archive import IndexConfig, VerifyConfig, Where
 from daemonlogger_py.readers.index.indexing import run as index
 from daemonlogger_py.readers.verify import repair as module
 from daemonlogger_py.readers.verify import run
-from daemonlogger_py.readers.verify.remains import REPAIRING
-from daemonlogger_py.readers.verify.repair import DAMAGED
+from daemonlogger_py.savefile.asides import kept_name
 from daemonlogger_py.savefile.catalog import Catalog
 
 from .making import header, make_ring, of_paths, of_ring, records
@@ -98,19 +97,19 @@ def test_damage_in_the_middle(ring: Path, capsys: pytest.CaptureFixture[str]) ->
     status, said = repaired(of_ring(ring, repair=True), capsys)
     assert status == 0
     assert "repaired: 19 whole records kept, 83 damaged bytes left out" in said[0]
-    assert said[0].endswith(f"the original is {path.name}{DAMAGED}")
+    assert said[0].endswith(f"the original is {kept_name(path.name)}")
     assert path.read_bytes() == whole
     after = path.stat()
     assert (after.st_mode, after.st_mtime_ns, after.st_uid) == (
         status_before.st_mode, 7, status_before.st_uid,
     )  # fmt: skip
-    assert (ring / f"{path.name}{DAMAGED}").read_bytes() == damaged
-    assert not (ring / f".{path.name}{REPAIRING}").exists()
+    assert (ring / kept_name(path.name)).read_bytes() == damaged
+    assert not (ring / f".{path.name}.repairing").exists()
     # What was put aside is no savefile of the directory.
     assert len(repaired(of_paths(ring), capsys)[1]) == 3
     hit(path)
     assert repaired(of_ring(ring, repair=True), capsys)[0] == 0
-    assert (ring / f"{path.name}{DAMAGED}.1").exists()
+    assert (ring / kept_name(path.name, 1)).exists()
 
 
 def test_a_length_that_swallows_the_rest_is_no_torn_tail(
@@ -139,7 +138,7 @@ def test_records_behind_a_byte_that_was_put_in_are_kept(
     assert status == 0
     assert "repaired: 399 whole records kept, 117 damaged bytes left out" in said[0]
     assert path.read_bytes() == header() + one * 399
-    assert (ring / f"{path.name}{DAMAGED}").read_bytes() == damaged
+    assert (ring / kept_name(path.name)).read_bytes() == damaged
 
 
 def test_what_is_being_written_is_left_alone(
@@ -170,7 +169,7 @@ def test_a_damaged_file_header_is_that_of_a_neighbour(
     assert "20 whole records kept, 0 damaged bytes left out" in said[1]
     assert said[1].endswith("; its file header is that of p.1700000000")
     assert path.read_bytes() == before
-    assert (ring / f"{path.name}{DAMAGED}").read_bytes()[: len(damage)] == damage
+    assert (ring / kept_name(path.name)).read_bytes()[: len(damage)] == damage
 
 
 def test_the_header_is_of_the_nearest_that_has_one_and_not_of_any(
@@ -277,7 +276,7 @@ def test_the_index_of_what_it_was_goes(ring: Path, capsys: pytest.CaptureFixture
 def test_what_a_killed_repair_left_is_removed(
     ring: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    left = ring / f".p.1600000000{REPAIRING}"
+    left = ring / ".p.1600000000.repairing"
     left.write_bytes(b"half of it")
     assert run(of_ring(ring, repair=True)) == 0
     assert capsys.readouterr().err == (
@@ -292,7 +291,7 @@ def test_what_another_repair_makes_is_left_alone(
     damaged = first(ring)
     hit(damaged)
     before = damaged.read_bytes()
-    new = ring / f".{damaged.name}{REPAIRING}"
+    new = ring / f".{damaged.name}.repairing"
     with new.open("wb") as file:
         fcntl.flock(file, fcntl.LOCK_SH)
         status, said = repaired(of_ring(ring, repair=True), capsys)
@@ -349,4 +348,4 @@ def test_killed_at_any_moment_no_whole_record_is_lost(
     assert lost == []
     assert repaired(of_ring(ring, repair=True), capsys)[0] == 0
     assert first(ring).read_bytes() == whole
-    assert not (ring / f".{first(ring).name}{REPAIRING}").exists()
+    assert not (ring / f".{first(ring).name}.repairing").exists()
