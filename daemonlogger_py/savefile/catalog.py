@@ -18,12 +18,11 @@ from daemonlogger_py.savefile.catalog_ledger import Ledger
 from daemonlogger_py.savefile.catalog_rows import (
     GENESIS,
     LARGEST,
+    UNLINKED,
     Entry,
     Link,
     Pin,
     chain_of,
-    to_entry,
-    to_unlinked_entry,
 )
 from daemonlogger_py.savefile.catalog_schema import LINK, PIN, SAVEFILE, TABLES
 from daemonlogger_py.savefile.names import printable
@@ -45,7 +44,7 @@ class Catalog(Ledger):
         # The key's order: rows stand like this in the table, and nothing is sorted.
         where = f"WHERE {wanted} ORDER BY epoch, serial, name"
         span = {"from_ns": from_ns, "to_ns": to_ns}
-        return (to_entry(columns) for columns in self._believed(SAVEFILE, where, span))
+        return self._believed(SAVEFILE, where, span)
 
     def unlinked_entries(self, first_epoch: int, last_epoch: int) -> Iterator[Entry]:
         """Those of savefiles named by these epochs, without `previous_chain` and `chain`.
@@ -54,13 +53,12 @@ class Catalog(Ledger):
         """
         where = "WHERE epoch BETWEEN ? AND ? ORDER BY epoch, serial, name"
         span = min(first_epoch, LARGEST), min(last_epoch, LARGEST)
-        return (to_unlinked_entry(columns) for columns in self._believed(SAVEFILE, where, span))
+        return self._believed(SAVEFILE, where, span, plan=UNLINKED)
 
     def entry(self, name: str) -> Entry | None:
         """That of one savefile."""
         where = "WHERE name = CAST(? AS TEXT)"
-        found = list(self._believed(SAVEFILE, where, (bound(name),)))
-        return to_entry(found[0]) if found else None
+        return next(self._believed(SAVEFILE, where, (bound(name),)), None)
 
     def put(self, entry: Entry) -> None:
         """Write an entry as it is, in the place of any other of its name."""
@@ -114,13 +112,12 @@ class Catalog(Ledger):
 
     def links(self) -> Iterator[Link]:
         """What is kept of savefiles that are gone or altered, by position."""
-        return map(Link._make, self._believed(LINK, "ORDER BY position"))
+        return self._believed(LINK, "ORDER BY position")
 
     def linked(self) -> Iterator[Link]:
         """The links of savefiles that are there, by position; pruned_ns is 0."""
         where = "WHERE typeof(position) = 'integer' ORDER BY position"
-        for columns in self._believed(SAVEFILE, where):
-            entry = to_entry(columns)
+        for entry in self._believed(SAVEFILE, where):
             previous, sha256, chain = entry.previous_chain, entry.sha256, entry.chain
             if entry.position is None or previous is None or sha256 is None or chain is None:
                 continue

@@ -1,10 +1,12 @@
-"""The checksums of a catalog's rows, many rows at a time.
+"""The checksums of a catalog's rows, and what is made of rows, many at a time.
 
 Every reader checks each row that it believes, and rings have 100,000 of them. Which columns there
 are is `catalog_rows`'s; SQLite is `catalog_database`'s.
 """
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.long cimport PyLong_AsLongLongAndOverflow
+from cpython.ref cimport Py_INCREF
+from cpython.tuple cimport PyTuple_New, PyTuple_SET_ITEM
 from cpython.unicode cimport PyUnicode_DecodeUTF8
 from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
@@ -14,6 +16,8 @@ from daemonlogger_py.savefile.crc32 cimport crc32_of
 
 cdef extern from "Python.h":
     const char *PyUnicode_AsUTF8AndSize(object text, Py_ssize_t *count) except NULL
+
+_new = tuple.__new__
 
 cdef enum:
     ROOM_BYTES = 1024
@@ -35,19 +39,22 @@ def checksum(tuple columns not None):
     return sum_of(columns, len(columns))
 
 
-def believed(list rows not None):
-    """The columns of those rows whose last column is the checksum of the others, and how many not.
+def believed(list rows not None, type kind not None, bytes plan not None = b""):
+    """Those rows whose last column is the checksum of the others, without it, and how many not.
 
-    A list of tuples, without the checksum, and a number.
+    Each becomes a `kind` of tuple; no column is looked for in it. The plan has a letter for each
+    column, from the first on: `?` makes a truth value of it, `=` leaves one object in memory for
+    all that are equal, `-` leaves it out as None, and any other leaves it as it is.
     """
     cdef list found = []
+    cdef dict shared = {}
     cdef tuple row
     cdef Py_ssize_t count
     cdef Py_ssize_t others = 0
     for row in rows:
         count = len(row) - 1
         if count >= 0 and row[count] == sum_of(row, count):
-            found.append(row[:count])
+            found.append(_new(kind, shaped(row, count, plan, shared)))
         else:
             others += 1
     return found, others
@@ -58,6 +65,27 @@ def text(bytes raw not None):
     return PyUnicode_DecodeUTF8(
         PyBytes_AS_STRING(raw), PyBytes_GET_SIZE(raw), b"surrogateescape"
     )
+
+
+cdef tuple shaped(tuple row, Py_ssize_t count, bytes plan, dict shared):
+    cdef const char *letters = PyBytes_AS_STRING(plan)
+    cdef Py_ssize_t planned = PyBytes_GET_SIZE(plan)
+    cdef tuple made = PyTuple_New(count)
+    cdef Py_ssize_t at
+    cdef char letter
+    for at in range(count):
+        value = row[at]
+        letter = letters[at] if at < planned else c"."
+        if letter == c"?":
+            value = bool(value)
+        elif letter == c"-":
+            value = None
+        # What is equal in a dictionary, and of another type, stays what it is.
+        elif letter == c"=" and (type(value) is int or type(value) is str):
+            value = shared.setdefault(value, value)
+        Py_INCREF(value)
+        PyTuple_SET_ITEM(made, at, value)
+    return made
 
 
 cdef object sum_of(tuple columns, Py_ssize_t count):

@@ -131,9 +131,9 @@ class Database:
         return (last or 0) + 1
 
     def _get(self, key: str) -> str | None:
-        for columns in self._believed(META, "WHERE key = ?", (key,)):
-            if str(columns[1]).isdecimal():
-                return str(columns[1])
+        for meta in self._believed(META, "WHERE key = ?", (key,)):
+            if str(meta.value).isdecimal():
+                return str(meta.value)
         return None
 
     def _set(self, key: str, value: str) -> None:
@@ -144,12 +144,14 @@ class Database:
         self._run(table.write, (*map(bound, columns), checksum(columns)))
 
     def _believed(
-        self, table: Table, where: str, parameters: Any = ()
-    ) -> Iterator[tuple[Any, ...]]:
+        self, table: Table, where: str, parameters: Any = (), *, plan: bytes | None = None
+    ) -> Iterator[Any]:
+        """Rows of a table; the plan is the table's unless there is another one."""
+        plan = table.plan if plan is None else plan
         for rows in self._fetched(table, where, parameters):
-            columns, others = believed(rows)
+            found, others = believed(rows, table.row, plan)
             self.disbelieved += others
-            yield from columns
+            yield from found
 
     def _rows(self, table: Table, where: str) -> Iterator[tuple[tuple[Any, ...], bool]]:
         for rows in self._fetched(table, where):

@@ -24,12 +24,11 @@ class Ledger(Database):
 
     def runs(self) -> list[Run]:
         """By number."""
-        return [Run._make(columns) for columns in self._believed(RUN, "ORDER BY number")]
+        return list(self._believed(RUN, "ORDER BY number"))
 
     def last_run(self) -> Run | None:
         """The newest one."""
-        found = list(self._believed(RUN, "ORDER BY number DESC LIMIT 1"))
-        return Run._make(found[0]) if found else None
+        return next(self._believed(RUN, "ORDER BY number DESC LIMIT 1"), None)
 
     def begin_run(self, run: Run) -> int:
         """Write a new run and return its number."""
@@ -69,7 +68,7 @@ class Ledger(Database):
             wanted += " AND from_ns < :to_ns"
         where = f"WHERE {wanted} ORDER BY from_ns, number"
         span = {"from_ns": from_ns, "to_ns": to_ns}
-        return [Gap._make(columns) for columns in self._believed(GAP, where, span)]
+        return list(self._believed(GAP, where, span))
 
     def add_gap(self, gap: Gap) -> int:
         """Write a new gap and return its number."""
@@ -82,8 +81,7 @@ class Ledger(Database):
     def close_gap(self, number: int, to_ns: int, packets: int | None = None) -> None:
         """Note that a gap ended, and what was missed if that is known."""
         with self.transaction():
-            for columns in self._believed(GAP, "WHERE number = ?", (number,)):
-                gap = Gap._make(columns)
+            for gap in self._believed(GAP, "WHERE number = ?", (number,)):
                 missed = gap.packets if packets is None else packets
                 self._put(GAP, gap._replace(to_ns=to_ns, packets=missed))
 
@@ -131,5 +129,5 @@ class Ledger(Database):
 
     def _change_run(self, number: int, **changes: Any) -> None:
         with self.transaction():
-            for columns in self._believed(RUN, "WHERE number = ?", (number,)):
-                self._put(RUN, Run._make(columns)._replace(**changes))
+            for run in self._believed(RUN, "WHERE number = ?", (number,)):
+                self._put(RUN, run._replace(**changes))

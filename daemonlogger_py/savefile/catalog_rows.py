@@ -4,7 +4,6 @@ Pure: nothing here knows of SQLite or of files. What is done with rows is `catal
 they stand in are `catalog_schema`'s.
 """
 
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 GENESIS = bytes(32)
@@ -63,7 +62,17 @@ class Entry(NamedTuple):
     nanosecond: bool = False
 
 
-_ORDERED = Entry._fields.index("ordered")
+def _plan(**letters: str) -> bytes:
+    return "".join(letters.get(field, ".") for field in Entry._fields).encode()
+
+
+ENTRY = _plan(ordered="?", nanosecond="?")
+"""How an entry is made of its columns, for `catalog_columns.believed`."""
+UNLINKED = _plan(
+    ordered="?", nanosecond="?", previous_chain="-", chain="-",
+    state="=", why="=", run="=", linktype="=", snaplen="=",
+)  # fmt: skip
+"""The same for who holds many: without its links, and what most have in common is there once."""
 
 
 class Run(NamedTuple):
@@ -145,35 +154,3 @@ def to_columns(row: tuple[Any, ...]) -> Columns:
         else value
         for value in row
     )  # fmt: skip
-
-
-def to_entry(columns: tuple[Any, ...]) -> Entry:
-    """The entry that stands in these columns."""
-    # Not by _replace: a ring of 100,000 savefiles is listed by this.
-    ordered, nanosecond = bool(columns[_ORDERED]), bool(columns[-1])
-    return Entry._make((*columns[:_ORDERED], ordered, *columns[_ORDERED + 1 : -1], nanosecond))
-
-
-def to_unlinked_entry(columns: tuple[Any, ...]) -> Entry:
-    """The same for who holds many of them: without `previous_chain` and `chain`.
-
-    What most entries have in common is in memory once.
-    """
-    # fmt: off
-    (
-        name, epoch, serial, state, size_bytes, modified_ns, packets, first_ns, last_ns, ordered,
-        opened_ns, sealed_ns, dropped, lost, why, sha256, position, _, _, run, linktype, snaplen,
-        nanosecond,
-    ) = columns
-    return Entry(
-        name, epoch, serial, _shared(state), size_bytes, modified_ns, packets, first_ns, last_ns,
-        bool(ordered), opened_ns, sealed_ns, dropped, lost, _shared(why), sha256, position, None,
-        None, _shared(run), _shared(linktype), _shared(snaplen), bool(nanosecond),
-    )
-    # fmt: on
-
-
-@lru_cache(maxsize=64, typed=True)
-def _shared(value: Any) -> Any:
-    """The value, or an equal one of the same type that is held already."""
-    return value

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from daemonlogger_py.errors import CatalogError
 from daemonlogger_py.savefile.catalog_columns import text
-from daemonlogger_py.savefile.catalog_rows import Entry, Gap, Link, Meta, Pin, Run
+from daemonlogger_py.savefile.catalog_rows import ENTRY, Entry, Gap, Link, Meta, Pin, Run
 from daemonlogger_py.savefile.names import printable
 
 if TYPE_CHECKING:
@@ -35,11 +35,17 @@ class Table(NamedTuple):
     """A table whose columns are the fields of a NamedTuple, followed by their checksum."""
 
     name: str
-    fields: tuple[str, ...]
+    row: type[Entry | Link | Run | Gap | Pin | Meta]
     key: str  # PRIMARY KEY
     texts: frozenset[str]
     blobs: frozenset[str]
     by_number: bool = False  # the key is SQLite's row number
+    plan: bytes = b""  # how a row is made of its columns, see `catalog_columns.believed`
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The columns but for the checksum."""
+        return self.row._fields
 
     @property
     def columns(self) -> str:
@@ -71,12 +77,17 @@ class Table(NamedTuple):
 _BLOBS = frozenset({"sha256", "previous_chain", "chain"})
 
 SAVEFILE = Table(
-    "savefile", Entry._fields, "epoch, serial, name", frozenset({"name", "state", "why"}), _BLOBS
+    "savefile",
+    Entry,
+    "epoch, serial, name",
+    frozenset({"name", "state", "why"}),
+    _BLOBS,
+    plan=ENTRY,
 )
-LINK = Table("link", Link._fields, "position", frozenset({"name"}), _BLOBS, by_number=True)
+LINK = Table("link", Link, "position", frozenset({"name"}), _BLOBS, by_number=True)
 RUN = Table(
     "run",
-    Run._fields,
+    Run,
     "number",
     frozenset({"why", "interface", "filter_text", "host", "version", "boot_id"}),
     frozenset(),
@@ -84,14 +95,14 @@ RUN = Table(
 )
 GAP = Table(
     "gap",
-    Gap._fields,
+    Gap,
     "number",
     frozenset({"kind", "savefile", "detail"}),
     frozenset(),
     by_number=True,
 )
-PIN = Table("pin", Pin._fields, "number", frozenset({"reason"}), frozenset(), by_number=True)
-META = Table("meta", Meta._fields, "key", frozenset(Meta._fields), frozenset())
+PIN = Table("pin", Pin, "number", frozenset({"reason"}), frozenset(), by_number=True)
+META = Table("meta", Meta, "key", frozenset(Meta._fields), frozenset())
 
 TABLES = (SAVEFILE, LINK, RUN, GAP, PIN, META)
 

@@ -1,13 +1,22 @@
 """Checksums of rows: beside the same in Python, and for what only damage can leave."""
 
 import zlib
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from daemonlogger_py.savefile.catalog_columns import believed, checksum, text
+
+
+class Row(NamedTuple):
+    """A row, as tables have them."""
+
+    name: Any
+    number: Any
+    value: Any
+
 
 values = st.one_of(
     st.none(),
@@ -75,10 +84,30 @@ def test_rows_are_believed_by_their_last_column() -> None:
     good: tuple[Any, ...] = ("p.1", 1, None)
     damaged = [("p.2", 1, None, 5), ("p.3", 1, None, None), ("p.4", 1, None, "x"), ()]
     whole = (*good, checksum(good))
-    found, others = believed([whole, *damaged, whole])
+    found, others = believed([whole, *damaged, whole], Row)
     assert found == [good, good]
+    assert {type(one) for one in found} == {Row}
     assert others == len(damaged)
-    assert believed([]) == ([], 0)
+    assert believed([], Row) == ([], 0)
+
+
+def test_rows_are_made_by_a_plan() -> None:
+    name, number = "p" * 50, 10**6
+    rows = [(name[:-1] + "p", number + 0, value) for value in (0, 1, None, 7)]
+    whole = [(*columns, checksum(columns)) for columns in rows]
+    found, _ = believed(whole, Row, b"=-?")
+    assert [tuple(row) for row in found] == [
+        (name, None, truth) for truth in (False, True, False, True)
+    ]
+    assert len({id(row.name) for row in found}) == 1
+    as_they_are, _ = believed(whole, Row, b"..")
+    assert as_they_are == rows
+
+
+def test_only_what_is_of_one_type_is_shared() -> None:
+    rows = [(value, 0, 0) for value in (1, 1.0, b"1", "1")]
+    found, _ = believed([(*columns, checksum(columns)) for columns in rows], Row, b"=")
+    assert [type(row.name) for row in found] == [int, float, bytes, str]
 
 
 @given(st.binary(max_size=40))

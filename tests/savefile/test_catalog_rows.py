@@ -5,14 +5,16 @@ import hashlib
 from hypothesis import given
 from hypothesis import strategies as st
 
+from daemonlogger_py.savefile.catalog_columns import believed, checksum
 from daemonlogger_py.savefile.catalog_rows import (
+    ENTRY,
     GENESIS,
     LARGEST,
     SEALED,
+    UNLINKED,
     Entry,
     chain_of,
     to_columns,
-    to_entry,
 )
 
 times = st.one_of(st.none(), st.integers(0, LARGEST))
@@ -44,10 +46,12 @@ entries = st.builds(
 def test_an_entry_is_what_was_stored(entry: Entry) -> None:
     columns = to_columns(entry)
     assert not any(isinstance(value, bool) for value in columns)
-    back = to_entry(columns)
+    (back,), _ = believed([(*columns, checksum(columns))], Entry, ENTRY)
     assert back == entry
     assert isinstance(back.ordered, bool)
     assert isinstance(back.nanosecond, bool)
+    (unlinked,), _ = believed([(*columns, checksum(columns))], Entry, UNLINKED)
+    assert unlinked == entry._replace(previous_chain=None, chain=None)
 
 
 def test_an_epoch_beyond_a_column_is_the_largest() -> None:
