@@ -130,6 +130,8 @@ def parse_endpoint(text: str) -> tuple[str, int]:
 
 def parse_time(text: str) -> int:
     """Nanoseconds since 1970 of a point in time, which may be counted from now: `config.times`."""
+    if text.isascii() and text.isdecimal() and len(text) <= 12:  # seconds, as `times` has them
+        return int(text) * 1_000_000_000
     import time
 
     from daemonlogger_py.config import times  # compiles five patterns that few options need
