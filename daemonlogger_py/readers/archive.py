@@ -28,7 +28,13 @@ from daemonlogger_py.readers.inputs.names import (
     ring_of,
     unnumbered_in,
 )
-from daemonlogger_py.readers.inputs.ring import Begin, first_packet_ns, may_hold, only_prefix
+from daemonlogger_py.readers.inputs.ring import (
+    Begin,
+    first_packet_ns,
+    may_hold,
+    names_in,
+    only_prefix,
+)
 from daemonlogger_py.savefile.catalog import Catalog
 from daemonlogger_py.savefile.catalog_rows import OPEN, Entry, Gap
 from daemonlogger_py.savefile.leases import is_written
@@ -213,16 +219,13 @@ class Archive:
             dir_fd = self._opened(path)
         except OSError as error:
             raise UsageError(f"--ring {shown}: {error.strerror}") from None
+        names = names_in(dir_fd, shown)
         if prefix is None:
-            prefix = only_prefix(dir_fd, shown)
+            prefix = only_prefix(dir_fd, names, shown)
         try:
             naming = Naming(prefix)
         except ValueError as error:
             raise UsageError(f"--prefix: {error}") from None
-        try:
-            names = os.listdir(dir_fd)
-        except OSError as error:
-            raise UsageError(f"--ring {shown}: {error.strerror}") from None
         if required:
             require_ring(naming, names, shown)
         self._add(path, prefix, None)

@@ -168,10 +168,10 @@ def _asked(place: Place) -> dict[str, Any]:
 
 def _prefix_of_savefiles(place: Place) -> str:
     """What the recorder would listen by, where neither a socket nor a catalog is there."""
-    from daemonlogger_py.readers.inputs.ring import only_prefix
+    from daemonlogger_py.readers.inputs.ring import names_in, only_prefix
 
     try:
-        return printable(only_prefix(place.dir_fd, place.ring))
+        return printable(only_prefix(place.dir_fd, names_in(place.dir_fd, place.ring), place.ring))
     except UsageError:
         return "PREFIX"
 

@@ -8,6 +8,7 @@ import os
 import stat
 import time
 from bisect import bisect_right
+from collections.abc import Sequence
 from operator import itemgetter
 from typing import NamedTuple
 
@@ -45,9 +46,9 @@ class Ring:
         except OSError as error:
             raise UsageError(f"--ring {self.shown}: {error.strerror}") from None
         try:
-            self._naming = Naming(
-                only_prefix(self.dir_fd, self.shown) if prefix is None else prefix
-            )
+            if prefix is None:
+                prefix = only_prefix(self.dir_fd, names_in(self.dir_fd, self.shown), self.shown)
+            self._naming = Naming(prefix)
         except ValueError as error:
             self.close()
             raise UsageError(f"--prefix: {error}") from None
@@ -165,12 +166,19 @@ def first_packet_ns(dir_fd: int, name: str) -> int | None:
     return seconds * _NS + fraction * (1 if header.nanosecond else 1000)
 
 
-def only_prefix(dir_fd: int, shown: str) -> str:
-    """The prefix that the savefiles in a directory have. Raises UsageError unless there is one."""
+def names_in(dir_fd: int, shown: str) -> list[str]:
+    """What is in a ring's directory. Raises UsageError if that cannot be read."""
     try:
-        names = os.listdir(dir_fd)
+        return os.listdir(dir_fd)
     except OSError as error:
         raise UsageError(f"--ring {shown}: {error.strerror}") from None
+
+
+def only_prefix(dir_fd: int, names: Sequence[str], shown: str) -> str:
+    """The prefix that the savefiles among the names in a directory have.
+
+    Raises UsageError unless there is one.
+    """
     # Which prefix a name has is decided by what is before its last digits: of those that have that
     # in common, one is looked at.
     alike: dict[str, list[str]] = {}
