@@ -9,6 +9,8 @@ from daemonlogger_py.flow.tcp import Segments
 NEVER_NS: int
 LINGER_NS: int
 LINGER_FLOWS: int
+MOST_FRAGMENT_BYTES: int
+LEAST_FRAGMENT_BYTES: int
 ODD_FRAGMENTS: tuple[str, ...]
 
 class Counters(NamedTuple):

@@ -38,6 +38,8 @@ from daemonlogger_py.flow.oddities import Oddity
 NEVER_NS = (1 << 63) - 1
 LINGER_NS = 240 * 10**9  # two maximum segment lifetimes, RFC 9293, 3.4.2
 LINGER_FLOWS = 10_000
+# A quarter of the memory is for fragments, but not more, nor less than `Defragmenter` needs.
+MOST_FRAGMENT_BYTES, LEAST_FRAGMENT_BYTES = 16 << 20, 256 << 10
 
 # Of `defrag.Fragments`: what says that datagrams are in doubt, or lack bytes.
 ODD_FRAGMENTS = (
@@ -77,7 +79,8 @@ cdef class Engine(Segments):
     `tunnels`: decode what is inside GRE and the others. `datagrams`: track the other protocols
     too, and tell of each of their packets. `skip_bytes`: a jump of more bytes than this begins
     another stream. `idle_ns`: flows without a packet for so long are closed; 0: never.
-    `max_flows`, `memory_bytes`: limits, at which the flows that were idle for longest are closed.
+    `max_flows`, `memory_bytes`: limits, at which the flows that were idle for longest are closed
+    and the oldest fragments dropped.
     `purge` False: flows that ended are remembered until the limits are reached. `first_ns`,
     `until_ns`: packets before the first or not before the second are passed over. `shift_ns` is
     then added to the time of each.
@@ -107,7 +110,8 @@ cdef class Engine(Segments):
         shift_ns=0,
     ):
         self.sink = sink
-        self.defragmenter = Defragmenter()
+        fragment_bytes = min(MOST_FRAGMENT_BYTES, max(LEAST_FRAGMENT_BYTES, memory_bytes // 4))
+        self.defragmenter = Defragmenter(memory_bytes=fragment_bytes)
         self.tunnels = tunnels
         self.datagrams = datagrams
         self.skip_bytes = skip_bytes
@@ -115,7 +119,7 @@ cdef class Engine(Segments):
         self.linger_ns = min(LINGER_NS, idle_ns or LINGER_NS) if purge else NEVER_NS
         self.linger_flows = LINGER_FLOWS if purge else NEVER_NS
         self.max_flows = max_flows
-        self.memory_bytes = memory_bytes
+        self.memory_bytes = memory_bytes - min(fragment_bytes, memory_bytes // 4)
         self.first_ns = first_ns
         self.until_ns = until_ns
         self.shift_ns = shift_ns

@@ -267,8 +267,6 @@ cdef class Segments(Lifetimes):
         self.reset(flow, side)
         if self.open_stream(flow, side, packet) != 0:
             return -1
-        stream.syn = False
-        stream.sequence = packet.sequence
         stream.packets = 1
         stream.length_bytes = packet.origlen
         stream.captured_bytes = packet.caplen

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from daemonlogger_py.errors import SourceError
 from daemonlogger_py.flow.engine import Engine
+from daemonlogger_py.flow.sink import Sink
 from daemonlogger_py.readers.streams.store import Store
 from tests.flow.segments import (
     ACK,
@@ -198,6 +199,18 @@ def test_fragments_are_put_together():
     (stream,) = facts([CLIENT.syn(), *reversed(pieces)])
 
     assert (stream.stream_bytes, stream.gaps) == (len(payload), ())
+
+
+@pytest.mark.parametrize(("memory_bytes", "share"), [(1 << 20, 1 << 18), (1 << 30, 16 << 20)])
+def test_fragments_take_a_quarter_of_the_memory_at_most(memory_bytes, share):
+    engine = Engine(Sink(), memory_bytes=memory_bytes)
+    first = CLIENT.fragmented(0, b"x" * 1400, [1200])[0]
+    frames = [first[:18] + number.to_bytes(2, "big") + first[20:] for number in range(20_000)]
+    engine.feed(records(frames), ETHERNET)
+
+    held = engine.fragments()
+    assert share // 2 < held.peak_bytes <= share + 4096
+    assert held.evicted > 0
 
 
 def test_fragments_in_doubt_are_odd():

@@ -162,6 +162,14 @@ def test_a_jump_of_more_than_the_limit_begins_another_stream(skip_bytes, streams
     assert [stream.stream_bytes for stream in found] == streams
 
 
+def test_a_syn_with_data_that_jumps_begins_another_stream_behind_itself():
+    syn = CLIENT.sends(-1, b"hello", SYN)
+    frames = [syn, CLIENT.sends(5, b"x" * 200), syn, CLIENT.sends(5, b"WORLD")]
+    first, second = facts(frames, skip_bytes=50)
+
+    assert (first.stream_bytes, second.stream_bytes, second.gaps) == (205, 10, ())
+
+
 def test_no_jump_at_all_is_taken_with_a_limit_of_zero():
     frames = [CLIENT.syn(), CLIENT.sends(0, b"a"), CLIENT.sends(2, b"b"), CLIENT.sends(3, b"c")]
 

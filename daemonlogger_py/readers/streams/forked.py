@@ -32,6 +32,8 @@ _FORK = b"f"
 _WAIT = b"w"
 _NUMBER = struct.Struct("<q")
 _RECEIVE_BYTES = 1 << 16
+MOST_RESULT_BYTES = 256 << 20
+"""A larger result is taken for that of a worker which is no longer ours."""
 # What a worker has before it: enough to go on while nobody looks, little enough to share fairly.
 _BATCH_TASKS = 32
 _BATCH_WEIGHT = 2 << 20
@@ -212,7 +214,14 @@ class Pool:
         received += data
         start = 0
         while len(received) - start >= _LENGTH.size:
-            end = start + _LENGTH.size + _LENGTH.unpack_from(received, start)[0]
+            size = _LENGTH.unpack_from(received, start)[0]
+            if size > MOST_RESULT_BYTES or (worker.ready and not worker.tasks):
+                self._learn_pids()
+                with suppress(ProcessLookupError):
+                    os.kill(worker.pid, signal.SIGKILL)  # who took it over need not let it end
+                self._replace(worker)
+                return
+            end = start + _LENGTH.size + size
             if end > len(received):
                 break
             if worker.ready:

@@ -3,7 +3,11 @@
 import errno
 import os
 import signal
+import socket
+import stat
+import struct
 import time
+from contextlib import suppress
 
 import pytest
 
@@ -12,8 +16,24 @@ from daemonlogger_py.readers.streams import forked
 from daemonlogger_py.readers.streams.forked import Failure, Pool, count, ended
 
 
+def link() -> socket.socket:
+    """The end that a worker answers by: the last socket that it was given."""
+    found = [fd for fd in map(int, os.listdir("/proc/self/fd")) if is_socket(fd)]
+    return socket.socket(fileno=os.dup(max(found)))
+
+
+def is_socket(fd: int) -> bool:
+    with suppress(OSError):
+        return stat.S_ISSOCK(os.fstat(fd).st_mode)
+    return False
+
+
 def work(task):
     what, argument = task
+    if what == "say":
+        with link() as taken_over:
+            taken_over.sendall(argument.encode("latin-1"))
+            time.sleep(60)
     if what == "double":
         return [argument * 2]
     if what == "raise":
@@ -171,6 +191,28 @@ def test_dead_worker_costs_its_result_only(pool, task, problem):
     assert found[199] == [398]
     assert pool.pids != before
     assert len(pool.pids) == 2
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        (struct.pack("<I", 3) + b"[1]") * 3,
+        struct.pack("<I", forked.MOST_RESULT_BYTES + 1) + b"[1]",
+    ],
+    ids=["more results than tasks", "too long a result"],
+)
+def test_worker_that_says_what_none_would_is_ended(said):
+    pool = Pool(lambda: work, 1)
+    try:
+        (hostile,) = pool.pids
+        pool.give(1, ("say", said.decode("latin-1")), 1)
+        (first,) = results(pool).values()
+        pool.give(2, ("double", 4), 1)
+        assert results(pool) == {2: [8]}
+        assert pool.pids != [hostile]
+        assert first in ([1], Failure("its worker process was ended by SIGKILL"))
+    finally:
+        pool.close()
 
 
 def test_idle_worker_that_dies_is_replaced(pool):
