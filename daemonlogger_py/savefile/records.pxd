@@ -5,6 +5,9 @@ pure and work on memory the caller has already checked to be there.
 """
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
+cdef extern from "<byteswap.h>" nogil:
+    uint32_t bswap_32(uint32_t value)
+
 cdef enum:
     FILE_HEADER_BYTES = 24
     RECORD_HEADER_BYTES = 16
@@ -34,3 +37,11 @@ cdef inline uint64_t timestamp_ns(
 ) noexcept nogil:
     """Time of a record in ns since 1970; `fraction_ns` is 1000 in a microsecond file, else 1."""
     return <uint64_t>header.seconds * 1000000000 + <uint64_t>header.fraction * fraction_ns
+
+
+cdef inline void swap(RecordHeader *header) noexcept nogil:
+    """Turn the header of a record of the other byte order into this machine's."""
+    header.seconds = bswap_32(header.seconds)
+    header.fraction = bswap_32(header.fraction)
+    header.caplen = bswap_32(header.caplen)
+    header.origlen = bswap_32(header.origlen)

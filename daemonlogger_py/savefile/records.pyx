@@ -13,9 +13,6 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 from posix.unistd cimport pread
 
-cdef extern from "<byteswap.h>" nogil:
-    uint32_t bswap_32(uint32_t value)
-
 cdef enum:
     BLOCK_BYTES = 1048576
     MODIFIED_HEADER_BYTES = 24  # Kuznetzov's format: 8 more bytes in each record's header
@@ -166,10 +163,7 @@ cdef void walk_records(
                 return
         memcpy(&header, block + (at.offset - block_start), sizeof(RecordHeader))
         if swapped:
-            header.seconds = bswap_32(header.seconds)
-            header.fraction = bswap_32(header.fraction)
-            header.caplen = bswap_32(header.caplen)
-            header.origlen = bswap_32(header.origlen)
+            swap(&header)
         caplen = header.caplen
         if caplen > caplen_limit:
             at.verdict = BAD_CAPLEN

@@ -24,12 +24,10 @@ from daemonlogger_py.savefile.records cimport (
     RECORD_HEADER_BYTES,
     RecordHeader,
     max_caplen,
+    swap,
 )
 
 from daemonlogger_py.savefile.records import parse_file_header
-
-cdef extern from "<byteswap.h>" nogil:
-    uint32_t bswap_32(uint32_t value)
 
 cdef enum:
     BLOCK_BYTES = 1048576
@@ -87,10 +85,7 @@ cdef struct Run:
 
 cdef inline void put_in_order(const File *file, RecordHeader *header) noexcept nogil:
     if file.swapped:
-        header.seconds = bswap_32(header.seconds)
-        header.fraction = bswap_32(header.fraction)
-        header.caplen = bswap_32(header.caplen)
-        header.origlen = bswap_32(header.origlen)
+        swap(header)
 
 
 cdef ssize_t read_at(File *file, void *to, size_t count, int64_t offset) noexcept nogil:

@@ -41,6 +41,7 @@ from daemonlogger_py.savefile.records cimport (
     RECORD_HEADER_BYTES,
     RecordHeader,
     max_caplen,
+    swap,
     timestamp_ns,
 )
 
@@ -57,9 +58,6 @@ cdef extern from "<sys/uio.h>" nogil:
 cdef extern from "<fcntl.h>" nogil:
     int posix_fadvise(int fd, int64_t offset, int64_t count, int advice)
     int POSIX_FADV_RANDOM, POSIX_FADV_DONTNEED
-
-cdef extern from "<byteswap.h>" nogil:
-    uint32_t bswap_32(uint32_t value)
 
 cdef enum:
     WINDOW_BYTES = 1048576
@@ -140,10 +138,7 @@ cdef bint read_header(Source *source, uint64_t offset, RecordHeader *header) noe
         return False
     memcpy(header, at, sizeof(RecordHeader))
     if source.swapped:
-        header.seconds = bswap_32(header.seconds)
-        header.fraction = bswap_32(header.fraction)
-        header.caplen = bswap_32(header.caplen)
-        header.origlen = bswap_32(header.origlen)
+        swap(header)
     if not (header.seconds or header.fraction or header.caplen or header.origlen):
         return False  # left by a machine that lost power
     return (
