@@ -54,7 +54,7 @@ FILES = (
     (
         "NAME.findx",
         (
-            "A line a piece of a stream: its offset, when it arrived (seconds since 1970) and its"
+            "A line a segment of a stream: its offset, when it arrived (seconds since 1970) and its"
             " length, with | between; see -I."
         ),
     ),

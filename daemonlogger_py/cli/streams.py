@@ -36,7 +36,7 @@ def command(argv: Sequence[str]) -> int:
     """Run ``dlctl streams`` with the arguments `argv` and return its exit status."""
     found, words = told_apart(argv, _TABLE)
     refuse_values_of_switches(found, SEE_HELP)
-    helps = sum(option.long == "help" for option, _ in found)
+    helps = sum({"help": 1, "help-all": 2}.get(option.long, 0) for option, _ in found)
     if helps:
         outcome.write_out(help_text(more=helps > 1))
         return 0

@@ -110,7 +110,8 @@ STREAM_OPTIONS: tuple[Option, ...] = (
         types=TEXT_TYPES,
         help="become USER before the first packet is looked at",
         man="Become USER, with that user's groups, once the sources are open and before the first"
-        " packet is looked at. Files are written as USER.",
+        " packet is looked at. Files are written as USER: an output directory that is missing is"
+        " made for USER, and one that is there has to let USER write to it.",
         group=SOURCE,
     ),
     Option(
@@ -234,8 +235,10 @@ STREAM_OPTIONS: tuple[Option, ...] = (
         long="findx",
         short="I",
         help="write STREAM.findx: which bytes arrived when",
-        man="Write a file NAME.findx beside each stream file, with one line a stored piece:"
-        " offset|seconds|bytes, in order of the offsets.",
+        man="Write a file NAME.findx beside each stream file, with one line for what was stored of"
+        " a segment: offset|seconds|bytes, in order of the offsets, then of the arrival. What was"
+        " sent again has a line of its own, as it was written over what was there; with --policy"
+        " first it has none, but for what it added.",
         group=FILES,
     ),
     Option(
@@ -243,7 +246,7 @@ STREAM_OPTIONS: tuple[Option, ...] = (
         short="K",
         help="write each stream's packets to NAME.pcap instead of its bytes",
         man="Write the packets of each stream, those without data included, to NAME.pcap instead of"
-        " its bytes to NAME.",
+        " its bytes to NAME. The report lists no streams then.",
         group=FILES,
     ),
     Option(

@@ -184,8 +184,10 @@ OUTPUT_OPTIONS: tuple[Option, ...] = (
         types=NUMBER_TYPES,
         default="1",
         help="how much is told on standard error; 0: nothing",
-        man="How much is told on standard error: 0 nothing but why it failed, 1 warnings and a"
-        " summary of what was odd, 10 what is done.",
+        man="How much is told on standard error: 0 nothing but why it failed; 1 warnings and a"
+        " summary of what was odd; from 2 on also where the report goes, what was wrong with each"
+        " stream and body, and how many streams and packets there were; from 5 on each stream as"
+        " it is closed.",
         group=MESSAGES,
     ),
     Option(
@@ -213,6 +215,14 @@ OUTPUT_OPTIONS: tuple[Option, ...] = (
         short="h",
         help="show this help, and exit; -hh: more of it",
         man="Show a summary of the options, and exit. -hh: scanners, parameters and templates too.",
+        group=MESSAGES,
+        command=True,
+    ),
+    Option(
+        long="help-all",
+        short="H",
+        help="the same as -hh",
+        man="The same as -hh.",
         group=MESSAGES,
         command=True,
     ),

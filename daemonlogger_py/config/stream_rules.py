@@ -67,7 +67,7 @@ class _Given:
         self.parameters: dict[str, Any] = {}
         self.files: list[str] = []
         self.completing: list[str] = []
-        self.scanning: list[tuple[str, str]] = []  # option, scanner
+        self.scanning: list[tuple[str, str, str]] = []  # option, scanner, as a message names it
         self.bins = ""
 
     def label(self, name: str) -> str:
@@ -125,9 +125,9 @@ def _take(gathered: _Given, option: Option, text: str | None) -> None:
             gathered.parameters[parameter.name] = setting
             gathered.labels[parameter.name] = gathered.labels[name]
         case "all":
-            gathered.scanning.append(("enable", stream_scanners.ALL))
+            gathered.scanning.append(("enable", stream_scanners.ALL, option.label))
         case "enable" | "only" | "disable":
-            gathered.scanning.append((name, str(value)))
+            gathered.scanning.append((name, str(value), f"-e {value}"))
         case "template":
             gathered.bins = ""
         case "format":
@@ -136,7 +136,7 @@ def _take(gathered: _Given, option: Option, text: str | None) -> None:
                 gathered.labels[f"format {letter}"] = gathered.labels[name]
                 gathered.values[f"format {letter}"] = True
             if "M" in str(value):
-                gathered.scanning.append(("enable", "md5"))
+                gathered.scanning.append(("enable", "md5", "-FM"))
         case "verbose":
             gathered.values["debug"] = VERBOSE
 
@@ -228,11 +228,13 @@ def _processing(gathered: _Given) -> dict[str, Any]:
     demultiplexed = "tcpdemux" in enabled
     store = demultiplexed and not console and not {"format X", "flow-pcaps"} & values.keys()
     if not store:
-        _refuse_processing(gathered, enabled - {"tcpdemux"})
+        wants = [enabled[name] for name in sorted(enabled) if name != "tcpdemux"]
+        _refuse_processing(gathered, wants)
     _require_scanner(gathered, enabled, "http", ("http_cmd", "http_alert_fd", "man-names"))
     _require_scanner(gathered, enabled, "python", _PYTHON)
     return {
         "store": store,
+        "report_streams": demultiplexed and "flow-pcaps" not in values,
         "md5": "md5" in enabled,
         "http": "http" in enabled,
         "decompress": "no-decompress" not in values,
@@ -240,36 +242,38 @@ def _processing(gathered: _Given) -> dict[str, Any]:
     }
 
 
-def _enabled(gathered: _Given) -> set[str]:
-    """Names of the scanners that are on once -a, -e, -E and -x acted in their order."""
-    enabled = {scanner.name for scanner in stream_scanners.SCANNERS if scanner.on}
+def _enabled(gathered: _Given) -> dict[str, str]:
+    """Names of the scanners that are on once -a, -e, -E and -x acted, and what enabled each."""
+    enabled = {scanner.name: "" for scanner in stream_scanners.SCANNERS if scanner.on}
     everything = set(stream_scanners.SCANNER_NAMES)
     if "py_module" not in gathered.parameters:
         everything.discard("python")
-    for option, name in gathered.scanning:
-        named = everything if name == stream_scanners.ALL else {name}
+    for option, name, label in gathered.scanning:
+        named = dict.fromkeys(everything if name == stream_scanners.ALL else {name}, label)
         if option == "disable":
-            enabled -= named
+            enabled = {one: by for one, by in enabled.items() if one not in named}
         else:
-            enabled = set(named) if option == "only" else enabled | named
+            enabled = named if option == "only" else enabled | named
     return enabled
 
 
-def _refuse_processing(gathered: _Given, scanners: set[str]) -> None:
-    """Raise UsageError for what works on stored streams, as none is stored."""
+def _refuse_processing(gathered: _Given, wants: list[str]) -> None:
+    """Raise UsageError for what works on stored streams, as none is stored.
+
+    `wants` are the options that enabled scanners.
+    """
     reasons = [
         gathered.label(name)
         for name in ("console", "console-data", "format X", "flow-pcaps", "only", "disable")
         if name in gathered.values
     ]
-    wants = [f"-e {name}" for name in sorted(scanners)]
     wants += [gathered.labels[name] for name in _STORED_ONLY if name in gathered.labels]
     if wants:
         raise UsageError(f"{wants[0]}: accepted only if streams are stored, not with {reasons[0]}")
 
 
 def _require_scanner(
-    gathered: _Given, enabled: set[str], scanner: str, names: Sequence[str]
+    gathered: _Given, enabled: dict[str, str], scanner: str, names: Sequence[str]
 ) -> None:
     for name in names:
         if name in gathered.labels and scanner not in enabled:

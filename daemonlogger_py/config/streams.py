@@ -75,6 +75,7 @@ class StreamsConfig(NamedTuple):
     max_open_files: int | None = None  # -f; None: as many as the system lets us
     findx: bool = False  # -I
     report: str | None = "./report.xml"  # None: none is written
+    report_streams: bool = True  # it has a row for each stream
     gaps: bool = False  # holes are listed in report and findx
     json: bool = False  # a JSON object a closed stream on standard output
     flow_pcaps: bool = False  # -K

@@ -58,7 +58,7 @@ class Counters(NamedTuple):
     outside: int  # records outside of it
     not_ip: int
     tcp_packets: int
-    stream_packets: int  # of those, the ones that belong to a stream
+    stream_packets: int  # of those, the ones that belong to a stream, up to its end
     unprocessed: int  # IP, but no whole TCP header; fragments that are not put together included
     fragments: int
     streams: int  # opened: one for each direction that sent a SYN or data
@@ -338,7 +338,8 @@ cdef class Engine(Segments):
             self.learn_end(&flow.streams[1 - side], packet.acknowledgment)
         if packet.flags & TCP_RST and self.note_reset(flow) != 0:
             return -1
-        if not stream.seen:
+        # Behind the end of a stream nothing belongs to it: what it was told to have stays true.
+        if not stream.seen or stream.closed:
             return 0
         self.counts.stream_packets += 1
         stream.packets += 1
@@ -346,8 +347,6 @@ cdef class Engine(Segments):
         stream.captured_bytes += packet.caplen
         self.before_ns = stream.last_ns
         stream.last_ns = packet.time_ns
-        if stream.closed:
-            return 0
         return self.follow(flow, side, packet)
 
 

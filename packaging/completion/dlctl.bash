@@ -144,7 +144,7 @@ _dlctl() {
                 -C --console-data -B --binary -s --strip -D --hex -g --colour -J --packet-json -0
                 --no-newline --ordered -L --semaphore --json -a --all -e --enable -E --only -x --disable
                 -S --set -Z --no-decompress --man-names -d --debug -v --verbose -q --quiet --no-progress
-                -h --help -V --version
+                -h --help -H --help-all -V --version
             ' -- "$word")
         else
             compopt -o default  # readline's own, which quotes names and knows ~

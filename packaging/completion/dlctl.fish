@@ -94,6 +94,7 @@ complete -c dlctl -n '__fish_seen_subcommand_from streams' -s v -l verbose -d 't
 complete -c dlctl -n '__fish_seen_subcommand_from streams' -s q -l quiet -d 'no warnings'
 complete -c dlctl -n '__fish_seen_subcommand_from streams' -l no-progress -d 'no progress bar'
 complete -c dlctl -n '__fish_seen_subcommand_from streams' -s h -l help -d 'show this help, and exit; -hh: more of it'
+complete -c dlctl -n '__fish_seen_subcommand_from streams' -s H -l help-all -d 'the same as -hh'
 complete -c dlctl -n '__fish_seen_subcommand_from streams' -s V -l version -d 'show the versions of daemonlogger-py, libpcap and Python, and exit'
 complete -c dlctl -n __fish_use_subcommand -a verify -d 'check savefiles, catalog and index; rebuild, repair'
 complete -c dlctl -n '__fish_seen_subcommand_from verify' -l ring -x -a '(__fish_complete_directories)' -d 'the savefiles that daemonlogger keeps in DIR; may be repeated'

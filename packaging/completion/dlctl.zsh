@@ -127,6 +127,7 @@ _dlctl() {
                         '(-q --quiet)'{-q,--quiet}'[no warnings]' \
                         '(--no-progress)'--no-progress'[no progress bar]' \
                         '(-h --help)'{-h,--help}'[show this help, and exit; -hh\: more of it]' \
+                        '(-H --help-all)'{-H,--help-all}'[the same as -hh]' \
                         '(-V --version)'{-V,--version}'[show the versions of daemonlogger-py, libpcap and Python, and exit]' \
                         '*:filter word or FILE:_files'
                     ;;

@@ -43,7 +43,7 @@ def test_help(argv: list[str], capsys) -> None:
     assert max(map(len, shown.splitlines())) < 80
 
 
-@pytest.mark.parametrize("argv", [["-hh"], ["-h", "-h"], ["-hhh"], ["-h", "--help"]])
+@pytest.mark.parametrize("argv", [["-hh"], ["-H"], ["-h", "-h"], ["-hhh"], ["-h", "--help"]])
 def test_more_help(argv: list[str], capsys) -> None:
     assert streams.main(argv) == 0
     shown = capsys.readouterr().out

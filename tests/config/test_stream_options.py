@@ -5,7 +5,7 @@ import pytest
 from daemonlogger_py.config.stream_options import BY_LONG, BY_SHORT, STREAM_GROUPS, STREAM_OPTIONS
 
 # The synopsis of tcpflow(1) 1.6.1, and -J, -P, -K, -0, which it has too.
-SWITCHES = set("aBcCDIpsZglPqvVhKJ0")
+SWITCHES = set("aBcCDIpsZglPqvVhHKJ0")
 VALUED = set("bdeEfFiLmorRSTUwxXz")
 LONG = {"help", "relinquish-privileges", "version", "verbose", "chroot"}
 

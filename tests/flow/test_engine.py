@@ -75,6 +75,25 @@ def test_packets_without_data_and_syn_open_nothing():
     assert engine.counters().flows == 0
 
 
+def test_packets_behind_the_end_of_a_stream_are_not_its_own():
+    frames = [
+        CLIENT.syn(),
+        CLIENT.sends(0, b"abcd"),
+        SERVER.syn(flags=SYN | ACK),
+        CLIENT.fin(4),
+        CLIENT.sends(4, b""),
+        CLIENT.sends(0, b"ab"),
+        CLIENT.fin(4),
+        SERVER.rst(0),
+        SERVER.sends(0, b""),
+    ]
+    streams, engine = closed(frames)
+
+    assert [stream.packets for stream in streams] == [3, 2]
+    assert engine.counters().stream_packets == 5
+    assert engine.counters().tcp_packets == 9
+
+
 def test_a_syn_with_another_number_is_a_new_connection():
     other = Side(isn=70_000)
     frames = [

@@ -40,6 +40,12 @@ def test_conffiles_are_staged() -> None:
         assert f'"$root{path}"' in STAGE
 
 
+def test_all_verbs_have_what_they_need() -> None:
+    """What asks for the extra says how pip gets it, which is no advice for a package."""
+    assert "words_of project dependencies " in STAGE
+    assert "words_of project optional-dependencies read " in STAGE
+
+
 def test_spec_lists_what_is_in_the_tree() -> None:
     listed = SPEC[SPEC.index("%files") :]
     pages = {f"%{{_mandir}}/man{page.suffix[1:]}/{page.name}*" for page in (ROOT / "man").iterdir()}

@@ -47,6 +47,7 @@ class Aftermath:
         self._report = report
         self._tell = teller.tell
         self._detail = teller.detail
+        self._tells_streams = teller.tells_streams
         self._stopping = stopping
         self._prefix = destination.prefix_of(config.outdir)
         self._processor = _new_processor(config, outdir_fd, stopping)
@@ -56,7 +57,7 @@ class Aftermath:
         )
         self._json = self._new_json()
         self._rows_only = self._processor is None and not (
-            self._json or self._tcp_command or self._tcp_alerts
+            self._json or self._tcp_command or self._tcp_alerts or self._tells_streams
         )
 
     def harvest(self, batch: Batch) -> None:
@@ -64,7 +65,8 @@ class Aftermath:
         prefix = os.fsencode(self._prefix)
         if self._rows_only:
             if self._report is not None:
-                self._report.append(batch.rows(prefix, self._config.gaps))
+                told = self._config.report_streams
+                self._report.append(batch.rows(prefix, self._config.gaps) if told else b"")
             return
         if self._tcp_alerts is not None:
             for name in batch.created():
@@ -111,6 +113,12 @@ class Aftermath:
     def _take(self, finished: Finished) -> None:
         self.failures += finished.failed
         self.unread_streams += bool(finished.unread)
+        if self._tells_streams:
+            closed = finished.closed
+            self._detail(
+                f"{self._prefix}{_called(closed)}: closed ({closed.why}), {closed.packets} packets,"
+                f" {closed.stream_bytes} bytes"
+            )
         for note in finished.notes:
             if finished.failed:
                 self._tell(note)
@@ -133,7 +141,7 @@ class Aftermath:
             from daemonlogger_py.readers.streams.lines import line
 
             self._json.put(line(finished, self._prefix))
-        if self._report is not None:
+        if self._report is not None and self._config.report_streams:
             from daemonlogger_py.readers.streams.report import finished_row
 
             self._report.append(finished_row(finished, self._prefix, self._config.plugin))

@@ -15,6 +15,7 @@ cdef struct Row:  # of a .findx file
     int64_t offset
     uint64_t time_ns
     uint32_t count
+    uint32_t number  # of those held together, in the order of their arrival
 
 cdef struct Run:  # rows that were put away, ascending
     int64_t at

@@ -29,6 +29,12 @@ class Ending:
         for line in (*self._missing(), *self._late(), *self._limits(), *self._created()):
             say(line)
 
+    def totals(self) -> Iterator[str]:
+        """How much there was, in tcpflow's words."""
+        counters = self._engine.counters()
+        yield f"Total flows processed: {counters.streams}"
+        yield f"Total packets processed: {counters.stream_packets}"
+
     def _missing(self) -> Iterator[str]:
         streams, count = self._sinks.gap_streams, self._sinks.gap_bytes
         if streams:

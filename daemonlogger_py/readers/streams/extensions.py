@@ -1,243 +1,23 @@
 """File name extensions by media type.
 
-The machine's own table is left aside: the same capture gives the same names everywhere. Where
-tcpflow names a type otherwise than most do (audio/mpeg, video/mp4), it is its name.
+The machine's own table is left aside: the same capture gives the same names everywhere. A type that
+tcpflow has a name for is called as it calls it, also where most do otherwise (audio/mpeg,
+video/mp4).
 """
 
-# Types without a usual extension, and application/octet-stream, are not there: no extension.
-_LINES = """
-application/atom+xml atom
-application/cbor cbor
-application/dash+xml mpd
-application/dicom dcm
-application/dns-message dns
-application/ecmascript ecma
-application/epub+zip epub
-application/font-woff woff
-application/font-woff2 woff2
-application/geo+json geojson
-application/gzip gz
-application/hta hta
-application/java-archive jar
-application/java-vm class
-application/javascript js
-application/json json
-application/jwt jwt
-application/ld+json jsonld
-application/manifest+json webmanifest
-application/mbox mbox
-application/msaccess mdb
-application/msgpack msgpack
-application/msword doc
-application/ocsp-request orq
-application/ocsp-response ors
-application/ogg ogx
-application/onenote one
-application/pdf pdf
-application/pgp-encrypted pgp
-application/pgp-keys key
-application/pgp-signature pgp
-application/pkcs10 p10
-application/pkcs7-mime p7m
-application/pkcs7-signature p7s
-application/pkix-cert cer
-application/pkix-crl crl
-application/postscript ps
-application/problem+json json
-application/problem+xml xml
-application/rdf+xml rdf
-application/rss+xml rss
-application/rtf rtf
-application/sdp sdp
-application/smil+xml smil
-application/soap+xml xml
-application/sql sql
-application/toml toml
-application/vnd.android.package-archive apk
-application/vnd.apple.installer+xml mpkg
-application/vnd.apple.mpegurl m3u8
-application/vnd.debian.binary-package deb
-application/vnd.google-earth.kml+xml kml
-application/vnd.google-earth.kmz kmz
-application/vnd.ms-cab-compressed cab
-application/vnd.ms-excel xls
-application/vnd.ms-excel.sheet.macroenabled.12 xlsm
-application/vnd.ms-fontobject eot
-application/vnd.ms-htmlhelp chm
-application/vnd.ms-outlook msg
-application/vnd.ms-powerpoint ppt
-application/vnd.ms-powerpoint.presentation.macroenabled.12 pptm
-application/vnd.ms-word.document.macroenabled.12 docm
-application/vnd.ms-xpsdocument xps
-application/vnd.oasis.opendocument.presentation odp
-application/vnd.oasis.opendocument.spreadsheet ods
-application/vnd.oasis.opendocument.text odt
-application/vnd.openxmlformats-officedocument.presentationml.presentation pptx
-application/vnd.openxmlformats-officedocument.spreadsheetml.sheet xlsx
-application/vnd.openxmlformats-officedocument.wordprocessingml.document docx
-application/vnd.rar rar
-application/vnd.sqlite3 sqlite3
-application/vnd.tcpdump.pcap pcap
-application/vnd.visio vsd
-application/wasm wasm
-application/x-7z-compressed 7z
-application/x-apple-diskimage dmg
-application/x-bittorrent torrent
-application/x-bzip2 bz2
-application/x-compress z
-application/x-csh csh
-application/x-debian-package deb
-application/x-dosexec exe
-application/x-executable exe
-application/x-font-otf otf
-application/x-font-ttf ttf
-application/x-font-woff woff
-application/x-gzip gz
-application/x-iso9660-image iso
-application/x-java-archive jar
-application/x-javascript js
-application/x-json json
-application/x-lzma lzma
-application/x-mpegurl m3u8
-application/x-msdos-program exe
-application/x-msdownload exe
-application/x-msi msi
-application/x-ns-proxy-autoconfig pac
-application/x-pdf pdf
-application/x-perl pl
-application/x-pkcs12 p12
-application/x-protobuf pb
-application/x-python-code pyc
-application/x-rar-compressed rar
-application/x-redhat-package-manager rpm
-application/x-rpm rpm
-application/x-sh sh
-application/x-shockwave-flash swf
-application/x-sqlite3 sqlite3
-application/x-tar tar
-application/x-tex tex
-application/x-x509-ca-cert crt
-application/x-xpinstall xpi
-application/x-xz xz
-application/x-yaml yaml
-application/x-zip-compressed zip
-application/xhtml+xml xhtml
-application/xml xml
-application/xml-dtd dtd
-application/xslt+xml xslt
-application/yaml yaml
-application/zip zip
-application/zstd zst
-audio/3gpp 3gp
-audio/aac aac
-audio/ac3 ac3
-audio/aiff aif
-audio/amr amr
-audio/basic au
-audio/flac flac
-audio/midi mid
-audio/mp3 mp3
-audio/mp4 m4a
-audio/mpeg mpga
-audio/ogg ogg
-audio/opus opus
-audio/wav wav
-audio/wave wav
-audio/webm weba
-audio/x-aiff aif
-audio/x-flac flac
-audio/x-m4a m4a
-audio/x-mpegurl m3u
-audio/x-ms-wma wma
-audio/x-wav wav
-font/collection ttc
-font/otf otf
-font/sfnt ttf
-font/ttf ttf
-font/woff woff
-font/woff2 woff2
-image/apng apng
-image/avif avif
-image/bmp bmp
-image/gif gif
-image/heic heic
-image/heif heif
-image/jp2 jp2
-image/jpeg jpg
-image/jpg jpg
-image/jxl jxl
-image/pjpeg jpg
-image/png png
-image/svg+xml svg
-image/tiff tif
-image/vnd.adobe.photoshop psd
-image/vnd.djvu djvu
-image/vnd.microsoft.icon ico
-image/webp webp
-image/x-icon ico
-image/x-ms-bmp bmp
-image/x-png png
-image/x-portable-pixmap ppm
-image/x-xbitmap xbm
-image/x-xpixmap xpm
-message/http http
-message/rfc822 eml
-model/gltf+json gltf
-model/gltf-binary glb
-model/stl stl
-text/cache-manifest appcache
-text/calendar ics
-text/css css
-text/csv csv
-text/ecmascript ecma
-text/event-stream txt
-text/html html
-text/javascript js
-text/json json
-text/markdown md
-text/n3 n3
-text/plain txt
-text/richtext rtx
-text/rtf rtf
-text/sgml sgml
-text/tab-separated-values tsv
-text/troff roff
-text/turtle ttl
-text/vbscript vbs
-text/vcard vcf
-text/vtt vtt
-text/x-c c
-text/x-component htc
-text/x-java-source java
-text/x-javascript js
-text/x-json json
-text/x-patch diff
-text/x-python py
-text/x-sh sh
-text/x-vcard vcf
-text/xml xml
-text/yaml yaml
-video/3gpp 3gp
-video/mp2t ts
-video/mp4 m4v
-video/mpeg mpg
-video/ogg ogv
-video/quicktime mov
-video/webm webm
-video/x-f4v f4v
-video/x-flv flv
-video/x-m4v m4v
-video/x-matroska mkv
-video/x-ms-asf asf
-video/x-ms-wmv wmv
-video/x-msvideo avi
-"""
+from functools import cache
 
-EXTENSIONS: dict[bytes, str] = {}
-for _line in _LINES.split("\n"):
-    if _line:
-        _type, _extension = _line.split(" ")
-        EXTENSIONS[_type.encode()] = _extension
+
+@cache
+def extensions() -> dict[bytes, str]:
+    """All of them, without a dot, by type in lower case; made when the first is asked for."""
+    from daemonlogger_py.readers.streams.media_types import MEDIA_TYPES
+
+    return {
+        f"{kind}/{subtype}".encode(): found
+        for kind, lines in MEDIA_TYPES.items()
+        for subtype, _, found in (pair.partition("=") for pair in lines.split())
+    }
 
 
 def extension(content_type: bytes) -> str:
@@ -245,5 +25,5 @@ def extension(content_type: bytes) -> str:
 
     "" for a type without one.
     """
-    found = EXTENSIONS.get(content_type.partition(b";")[0].strip().lower())
+    found = extensions().get(content_type.partition(b";")[0].strip().lower())
     return f".{found}" if found else ""

@@ -223,6 +223,8 @@ def preload(config: StreamsConfig) -> None:
     _import_work(config)
     if config.http:
         from daemonlogger_py.protocols import http_coding
+        from daemonlogger_py.readers.streams.extensions import extensions
 
+        extensions()
         for coding in http_coding.EXTENSIONS:
             http_coding.known(coding)

@@ -44,7 +44,7 @@ class Counts(NamedTuple):
     """What the end of a report tells of the whole run."""
 
     open_fds: int = 0  # of stream files
-    max_open_flows: int = 0  # most streams that were open at a time
+    max_open_flows: int = 0  # most of their files that were open at a time
     total_flows: int = 0  # streams
     flow_map_size: int = 0  # streams that were still open at the end
     total_packets: int = 0

@@ -14,6 +14,7 @@ cdef struct Source:  # rows in the order of their offsets, of memory or of the f
     int64_t next  # where in the file those behind them are
     uint64_t left  # of them there
     int64_t first  # offset of the first of all
+    uint64_t number  # of the stream's, in the order of their arrival
     bint owned  # `rows` was allocated for it
 
 

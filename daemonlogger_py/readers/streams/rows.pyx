@@ -102,11 +102,13 @@ cdef class Rows:
             sources[at].next = kept.runs[at].at
             sources[at].left = kept.runs[at].count
             sources[at].first = kept.runs[at].first
+            sources[at].number = at
         if kept.row_count:
             qsort(kept.rows, kept.row_count, sizeof(Row), by_offset)
             sources[count].rows = kept.rows
             sources[count].count = <uint32_t>kept.row_count
             sources[count].first = kept.rows[0].offset
+            sources[count].number = count
             count += 1
         qsort(sources, count, sizeof(Source), by_first)
         outcome = self.merge(fd, sources, count, closed, begin)
@@ -151,7 +153,7 @@ cdef class Rows:
         cdef Source *source
         cdef int outcome
         while begun < count or size:
-            while begun < count and (size == 0 or sources[begun].first < head_of(heap[0])):
+            while begun < count and (size == 0 or sources[begun].first <= head_of(heap[0])):
                 source = sources + begun
                 begun += 1
                 outcome = self.load(source)
@@ -232,12 +234,19 @@ cdef inline int64_t head_of(const Source *source) noexcept nogil:
     return source.rows[source.at].offset
 
 
+cdef inline bint is_before(const Source *one, const Source *other) noexcept nogil:
+    """Whether the next row of `one` comes first: of rows at one offset, the one that arrived."""
+    cdef int64_t a = head_of(one)
+    cdef int64_t b = head_of(other)
+    return a < b or (a == b and one.number < other.number)
+
+
 cdef void push(Source **heap, uint64_t at, Source *source) noexcept nogil:
     """Add a source to a heap of so many."""
     cdef uint64_t parent
     while at:
         parent = (at - 1) // 2
-        if head_of(heap[parent]) <= head_of(source):
+        if is_before(heap[parent], source):
             break
         heap[at] = heap[parent]
         at = parent
@@ -254,9 +263,9 @@ cdef void sink(Source **heap, uint64_t size) noexcept nogil:
     source = heap[0]
     while 2 * at + 1 < size:
         child = 2 * at + 1
-        if child + 1 < size and head_of(heap[child + 1]) < head_of(heap[child]):
+        if child + 1 < size and is_before(heap[child + 1], heap[child]):
             child += 1
-        if head_of(source) <= head_of(heap[child]):
+        if is_before(source, heap[child]):
             break
         heap[at] = heap[child]
         at = child
@@ -266,7 +275,12 @@ cdef void sink(Source **heap, uint64_t size) noexcept nogil:
 cdef int by_offset(const void *one, const void *other) noexcept nogil:
     cdef int64_t a = (<const Row *>one).offset
     cdef int64_t b = (<const Row *>other).offset
-    return (a > b) - (a < b)
+    cdef uint32_t c, d
+    if a != b:
+        return 1 if a > b else -1
+    c = (<const Row *>one).number
+    d = (<const Row *>other).number
+    return (c > d) - (c < d)
 
 
 cdef int by_first(const void *one, const void *other) noexcept nogil:

@@ -6,13 +6,15 @@ processes and threads are started, and only then is the first byte of a packet l
 
 import importlib
 import os
-from contextlib import ExitStack
+from collections.abc import Generator
+from contextlib import ExitStack, closing
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from daemonlogger_py.config.streams import StreamsConfig
 from daemonlogger_py.errors import SourceError, StorageError, UsageError
 from daemonlogger_py.flow.engine import NEVER_NS, Engine
+from daemonlogger_py.readers.inputs.capture import Complaint
 from daemonlogger_py.readers.inputs.opening import Inputs, Selection
 from daemonlogger_py.readers.inputs.pump import Pump
 from daemonlogger_py.readers.inputs.stopping import StopSignals
@@ -58,13 +60,14 @@ def run(config: StreamsConfig) -> int:
     teller = Teller(config)
     with ExitStack() as stack:
         stopping = stack.enter_context(StopSignals())
-        inputs = stack.enter_context(Inputs(_selection(config), stopping))
+        inputs = stack.enter_context(ReadInputs(_selection(config), stopping))
         inputs.open()
         _tell_gaps(config, teller)
         outdir_fd = _open_outdir(config, inputs)
         if outdir_fd is not None:
             stack.callback(os.close, outdir_fd)
         inputs.drop_privileges()
+        _require_writable(config, outdir_fd)
         sinks = Sinks(config, outdir_fd)
         report = _new_report(config, teller)
         aftermath = Aftermath(config, outdir_fd, report, teller, stopping)
@@ -76,13 +79,26 @@ def run(config: StreamsConfig) -> int:
     return 1 if failures else 0
 
 
+class ReadInputs(Inputs):
+    """Inputs that know which of them was the first, also where it had no packets."""
+
+    first: "Input | None" = None
+
+    def __iter__(self) -> Generator["Input | Complaint", None, None]:
+        with closing(super().__iter__()) as items:
+            for item in items:
+                if self.first is None and not isinstance(item, Complaint):
+                    self.first = item
+                yield item
+
+
 class Running:
     """Everything that is there between the first packet and the last."""
 
     def __init__(
         self,
         config: StreamsConfig,
-        inputs: Inputs,
+        inputs: ReadInputs,
         sinks: Sinks,
         report: Report | None,
         aftermath: Aftermath,
@@ -124,6 +140,8 @@ class Running:
                 self._report.close(how)
         ending = Ending(self._config, self._engine, self._sinks, self._aftermath)
         ending.tell(self._teller.warn)
+        for line in ending.totals():
+            self._teller.detail(line)
         return failures + self._aftermath.failures
 
     def _read(self) -> int:
@@ -140,7 +158,7 @@ class Running:
             while not self._engine.finish(CLOSED_AT_ONCE):
                 writing.put(self._sinks.take(), None)
                 self._harvest(writing)
-            self._sinks.close()
+            self._sinks.close(self._inputs.first)
             writing.put(self._sinks.take(), None)
             writing.close()
             self._harvest(writing)
@@ -181,12 +199,13 @@ class Running:
 
     def _counts(self) -> Counts:
         counters = self._engine.counters()
+        told = self._config.report_streams
         return Counts(
             open_fds=self._sinks.open_files,
-            max_open_flows=counters.most_open_streams,
-            total_flows=counters.streams,
-            flow_map_size=self._open_at_end,
-            total_packets=counters.stream_packets,
+            max_open_flows=self._sinks.most_open_files,
+            total_flows=counters.streams if told else 0,
+            flow_map_size=self._open_at_end if told else 0,
+            total_packets=counters.stream_packets if told else 0,
             oddities=self._engine.oddities(),
             late_bytes=counters.late_bytes,
         )
@@ -240,6 +259,25 @@ def _require_modules(config: StreamsConfig) -> None:
         raise UsageError(
             "-e http: Python's module httptools is not installed; pip install"
             " 'daemonlogger-py[read]' brings it"
+        )
+
+
+def _require_writable(config: StreamsConfig, outdir_fd: int | None) -> None:
+    """Raise StorageError unless the user whose privileges are left may write where files go.
+
+    A directory that was there keeps its owner: root's own, such as /mnt, is not given away unasked.
+    """
+    if config.user is None or outdir_fd is None:
+        return
+    beside = config.report is not None and os.path.dirname(config.report) == (
+        config.outdir.rstrip("/") or "/"
+    )
+    if not (config.store or config.flow_pcaps or beside):
+        return
+    if not os.access(".", os.W_OK | os.X_OK, dir_fd=outdir_fd):
+        raise StorageError(
+            f"-U {config.user!r}: may not write to the directory -o {config.outdir!r}; accepted:"
+            " one that this user may write to, or one that is not there yet and is made for it"
         )
 
 

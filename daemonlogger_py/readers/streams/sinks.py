@@ -5,6 +5,7 @@ the batches in between; what is made of closed streams is `aftermath`'s.
 """
 
 import os
+import re
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from daemonlogger_py.readers.streams.packets import FlowPcaps, Unprocessed
     from daemonlogger_py.readers.streams.printing import Printing
 
+MOST_WRITERS = 2
 MOST_OPEN_FILES = 20_000
 _OTHER_DESCRIPTORS = 64  # what else the process has open
 
@@ -40,6 +42,8 @@ class Sinks:
         self._config = config
         self._outdir_fd = outdir_fd
         self._template = Template(config.template, config.bins, config.always_count)
+        self._writer_count = _writer_count(config)
+        self._read_any = False
         self._ordered: OrderedSink | None = None
         self._store = self._new_store()
         self._flow_pcaps = self._new_flow_pcaps()
@@ -67,8 +71,16 @@ class Sinks:
         """Files of streams that were open at the end of the input, once that was written."""
         return sum(writer.open_files for writer in self.writers)
 
+    @property
+    def most_open_files(self) -> int:
+        """Files of streams that were open at one time."""
+        if self._store is None:
+            return 0
+        return min(self._store.most_open_files, self._config.max_open_files or MOST_OPEN_FILES)
+
     def reads(self, input_: "Input") -> None:
         """Note that the packets that follow are those of `input_`. Raises StorageError."""
+        self._read_any = True
         for sink in (self._flow_pcaps, self._unprocessed):
             if sink is not None:
                 sink.source(input_.file_header)
@@ -77,8 +89,13 @@ class Sinks:
         """The batch of what was fed since the last call."""
         return Batch() if self._store is None else self._store.take()
 
-    def close(self) -> None:
-        """Write what packets wait to be written. Raises StorageError."""
+    def close(self, first: "Input | None" = None) -> None:
+        """Write what packets wait to be written. Raises StorageError.
+
+        `first` is the first input there was: a savefile is one, too, where no packet was read.
+        """
+        if first is not None and not self._read_any:
+            self.reads(first)
         for sink in (self._flow_pcaps, self._unprocessed):
             if sink is not None:
                 sink.close()
@@ -98,7 +115,7 @@ class Sinks:
             return None
         return Store(
             store=config.store,
-            writers=_writer_count(),
+            writers=self._writer_count,
             max_bytes=config.max_bytes,
             last_wins=config.policy == "last",
             findx=config.findx,
@@ -157,7 +174,7 @@ class Sinks:
         config = self._config
         if not config.store or self._outdir_fd is None:
             return []
-        count = _writer_count()
+        count = self._writer_count
         return [
             Writer(
                 Files(self._outdir_fd, self._template, max(1, self._open_files() // count)),
@@ -219,8 +236,21 @@ def _refuse_report(config: StreamsConfig, option: str, path: str) -> None:
         )
 
 
-def _writer_count() -> int:
-    return min(2, len(os.sched_getaffinity(0)))
+def _writer_count(config: StreamsConfig) -> int:
+    """Each has the connections of some addresses and ports, and counts on their names alone.
+
+    So where others may have the same names there is one: which of them is c1 is no matter of luck.
+    """
+    if not _tells_connections_apart(config.template) or config.max_open_files == 1:
+        return 1
+    return min(MOST_WRITERS, len(os.sched_getaffinity(0)))
+
+
+def _tells_connections_apart(template: str) -> bool:
+    """Whether names by `template` are of one connection's addresses and ports each."""
+    tokens = re.findall("%.", template)
+    # An IPv6 address ends where something else than a token or a part of an address stands.
+    return {"%A", "%a", "%B", "%b"} <= set(tokens) and not re.search("%[AB][%0-9a-f:]", template)
 
 
 def _files_allowed() -> int:

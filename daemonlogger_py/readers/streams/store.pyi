@@ -5,6 +5,7 @@ from daemonlogger_py.readers.streams.batch import Batch
 
 @final
 class Store(Sink):
+    most_open_files: int
     gap_streams: int
     gap_bytes: int
     def __init__(

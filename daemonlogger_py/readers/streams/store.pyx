@@ -41,8 +41,9 @@ cdef class Store(Sink):
     `writers`: how many there are; `max_bytes`: bytes of a stream that are stored, None for all;
     `last_wins`: bytes that differ from those stored before replace them; `findx`: times are noted
     for a .findx file, of which a stream holds up to `stream_rows` in memory, and fewer once all of
-    them together are `most_rows`.
-    `gap_streams`, `gap_bytes`: how many of those told of had gaps, and bytes in these.
+    them together are `most_rows`. What is stored of one segment is one row of it.
+    `gap_streams`, `gap_bytes`: how many of those told of had gaps, and bytes in these;
+    `most_open_files`: how many that have bytes were open at one time.
     """
     cdef Batch batch
     cdef uint64_t batch_number
@@ -54,6 +55,10 @@ cdef class Store(Sink):
     cdef uint32_t stream_rows
     cdef uint64_t most_rows
     cdef uint64_t rows_held  # of streams that are open
+    cdef const uint8_t *noted_packet  # of the last row
+    cdef const uint8_t *noted_end  # behind its bytes
+    cdef uint64_t open_files
+    cdef readonly uint64_t most_open_files  # at one time, were there no limit
     cdef readonly uint64_t gap_streams  # streams closed with gaps
     cdef readonly uint64_t gap_bytes  # in them
 
@@ -83,6 +88,7 @@ cdef class Store(Sink):
         taken = self.batch
         self.batch = Batch()
         self.batch_number += 1
+        self.noted_end = NULL
         return taken
 
     cdef Kept *kept_of(self, Flow *flow, int side) noexcept nogil:
@@ -102,6 +108,8 @@ cdef class Store(Sink):
         # All connections of the same addresses have one writer: their names are counted on.
         kept.writer = (flow.hash >> 16) % self.writers
         flow.streams[side].kept = kept
+        self.open_files += 1
+        self.most_open_files = max(self.most_open_files, self.open_files)
         return kept
 
     cdef int data(
@@ -113,7 +121,7 @@ cdef class Store(Sink):
         if not self.store:
             return 0
         kept = self.kept_of(flow, side)
-        if kept == NULL or (self.findx and not self.note(kept, offset, count, packet)):
+        if kept == NULL or (self.findx and not self.note(kept, offset, data, count, packet)):
             return -1
         count = clipped(self.max_bytes, offset, count)
         if kept.batch == self.batch_number:
@@ -132,6 +140,8 @@ cdef class Store(Sink):
         cdef Kept *kept = <Kept *>flow.streams[side].kept
         if kept == NULL or not self.store:
             return 0
+        if self.findx and self.last_wins and not self.note(kept, offset, data, count, packet):
+            return -1
         count = clipped(self.max_bytes, offset, count)
         return self.begin(kept, COMPARE, offset, data, count, packet) if count else 0
 
@@ -157,10 +167,23 @@ cdef class Store(Sink):
         return 0 if self.batch.append(kept.operation, data, count) else -1
 
     cdef bint note(
-        self, Kept *kept, int64_t offset, uint32_t count, const Packet *packet
+        self, Kept *kept, int64_t offset, const uint8_t *data, uint32_t count,
+        const Packet *packet,
     ) noexcept nogil:
         cdef Row *rows
         cdef uint32_t capacity
+        # The engine may tell of a segment in pieces.
+        cdef bint goes_on = data == self.noted_end and packet.data == self.noted_packet
+        self.noted_packet = packet.data
+        self.noted_end = data + count
+        if goes_on and kept.row_count:
+            kept.rows[kept.row_count - 1].count += count
+            return True
+        if kept.row_count >= self.stream_rows or (
+            self.rows_held > self.most_rows and kept.row_count >= LEAST_ROWS
+        ):
+            if not self.put_away(kept):
+                return False
         if kept.row_count == kept.row_capacity:
             capacity = max(<uint32_t>FIRST_ROWS, min(kept.row_count * 2, self.stream_rows))
             rows = <Row *>realloc(kept.rows, capacity * sizeof(Row))
@@ -168,13 +191,9 @@ cdef class Store(Sink):
                 return False
             kept.rows = rows
             kept.row_capacity = capacity
-        kept.rows[kept.row_count] = Row(offset, packet.time_ns, count)
+        kept.rows[kept.row_count] = Row(offset, packet.time_ns, count, kept.row_count)
         kept.row_count += 1
         self.rows_held += 1
-        if kept.row_count >= self.stream_rows or (
-            self.rows_held > self.most_rows and kept.row_count >= LEAST_ROWS
-        ):
-            return self.put_away(kept)
         return True
 
     cdef bint put_away(self, Kept *kept) noexcept nogil:
@@ -200,6 +219,7 @@ cdef class Store(Sink):
         self.gap_streams += closed.gap_count > 0
         self.gap_bytes += closed.gap_bytes
         if kept != NULL:
+            self.open_files -= 1
             operation = self.batch.operation(kept, CLOSE, 0)
             if operation == NULL:
                 return -1

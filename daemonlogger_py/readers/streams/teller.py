@@ -5,6 +5,9 @@ import sys
 from daemonlogger_py.config.streams import StreamsConfig
 
 PROGRAM = "dlctl streams"
+# Of -d, as with tcpflow; -v is 10.
+DETAILS = 2
+STREAMS = 5
 
 
 class Teller:
@@ -13,7 +16,7 @@ class Teller:
     def __init__(self, config: StreamsConfig) -> None:
         self._silent = config.verbosity == 0
         self._quiet = config.quiet
-        self._verbose = config.verbosity > 1
+        self._verbosity = config.verbosity
 
     def tell(self, line: str) -> None:
         """Say what went wrong with something."""
@@ -27,6 +30,11 @@ class Teller:
             self.tell(line)
 
     def detail(self, line: str) -> None:
-        """Say what only -v is to hear."""
-        if self._verbose:
+        """Say what is only to be heard from -d 2 on."""
+        if self._verbosity >= DETAILS:
             self.tell(line)
+
+    @property
+    def tells_streams(self) -> bool:
+        """Whether each stream is told of."""
+        return self._verbosity >= STREAMS

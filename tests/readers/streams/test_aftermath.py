@@ -19,8 +19,9 @@ NAMES = [f"010.000.000.001.{port:05}-010.000.000.002.00080" for port in range(1,
 
 
 class Told:
-    def __init__(self, lines):
+    def __init__(self, lines, tells_streams=False):
         self.tell = self.detail = lines.append
+        self.tells_streams = tells_streams
 
 
 class NotStopping:
@@ -45,11 +46,11 @@ def directory_fd(tmp_path):
     os.close(fd)
 
 
-def ended(tmp_path, directory_fd, told, frames=FRAMES, **options):
+def ended(tmp_path, directory_fd, told, frames=FRAMES, tells_streams=False, **options):
     """(rows, aftermath) of the frames once all is done."""
     config = StreamsConfig(outdir=str(tmp_path), **options)
     rows = Rows()
-    aftermath = Aftermath(config, directory_fd, rows, Told(told), NotStopping())
+    aftermath = Aftermath(config, directory_fd, rows, Told(told, tells_streams), NotStopping())
     try:
         for batch in Stored(tmp_path, frames, feeds=3, tell_created=True).batches:
             aftermath.harvest(batch)
@@ -67,6 +68,22 @@ def test_rows_are_in_the_order_of_the_packets(tmp_path, directory_fd, options):
     assert rows.names() == [f"{tmp_path}/{name}" for name in NAMES]
     assert (told, aftermath.failures) == ([], 0)
     assert rows.rows.count(b"<hashdigest") == (5 if options.get("md5") else 0)
+
+
+@pytest.mark.parametrize("options", [{}, {"md5": True}], ids=str)
+def test_a_report_without_streams(tmp_path, directory_fd, options):
+    rows, aftermath = ended(tmp_path, directory_fd, [], report_streams=False, **options)
+
+    assert (rows.rows, aftermath.failures) == (b"", 0)
+
+
+def test_each_stream_is_told_of_if_asked_for(tmp_path, directory_fd):
+    told = []
+    rows, _ = ended(tmp_path, directory_fd, told, tells_streams=True)
+
+    assert rows.names() == [f"{tmp_path}/{name}" for name in NAMES]
+    assert [line.split(":")[0] for line in told] == [f"{tmp_path}/{name}" for name in NAMES]
+    assert all(" packets, " in line for line in told)
 
 
 def test_what_is_not_read_as_http_is_counted_and_told_with_its_stream(tmp_path, directory_fd):

@@ -1,8 +1,12 @@
 """Extensions by media type."""
 
+import re
+import subprocess
+import sys
+
 import pytest
 
-from daemonlogger_py.readers.streams.extensions import EXTENSIONS, extension
+from daemonlogger_py.readers.streams.extensions import extension, extensions
 
 # As tcpflow 1.6.1 names them.
 TCPFLOW = """\
@@ -12,6 +16,11 @@ application/javascript=js application/xml=xml application/xhtml+xml=xhtml applic
 application/zip=zip application/msword=doc application/x-shockwave-flash=swf
 application/x-font-woff=woff audio/mpeg=mpga audio/ogg=ogg video/mp4=m4v video/mpeg=mpg
 video/webm=webm video/quicktime=mov video/x-flv=flv
+image/tiff=tiff audio/mp4=mp4a audio/x-aiff=aiff application/pgp-signature=asc
+application/onenote=onetoc text/cache-manifest=manifest
+application/mac-binhex40=hqx application/vnd.lotus-1-2-3=123 chemical/x-cml=cml text/x-fortran=f
+application/vnd.nokia.n-gage.symbian.install=n-gage video/vnd.mpegurl=m4u
+x-conference/x-cooltalk=ice
 """
 
 
@@ -31,5 +40,15 @@ def test_types_without_an_extension(content_type):
 
 
 def test_extensions_are_plain():
-    assert all(value.isalnum() and value == value.lower() for value in EXTENSIONS.values())
-    assert all(key == key.lower() and key.count(b"/") == 1 for key in EXTENSIONS)
+    assert all(re.fullmatch("[a-z0-9][a-z0-9_-]*", value) for value in extensions().values())
+    assert all(key == key.lower() and key.count(b"/") == 1 for key in extensions())
+
+
+def test_the_table_is_read_once_a_type_is_looked_up():
+    code = (
+        "import sys; from daemonlogger_py.readers.streams.extensions import extension as e;"
+        "m = 'daemonlogger_py.readers.streams.media_types';"
+        "print(m in sys.modules, e(b'image/tiff'), m in sys.modules)"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert ran.stdout.split() == ["False", ".tiff", "True"]

@@ -202,6 +202,49 @@ def test_packets_and_what_is_left_of_them_are_kept_apart(tmp_path):
         f"{SERVER_FILE}.pcap": True,
     }
     assert (tmp_path / "rest.pcap").read_bytes()[24 + 16 :] == CLIENT.syn()[:40]
+    document = report(tmp_path / "out" / "report.xml")
+    assert list(document.iter("fileobject")) == []
+    assert (document.findtext("total_flows"), document.findtext("total_packets")) == ("0", "0")
+
+
+@pytest.mark.parametrize("frames", [[], CONVERSATION], ids=["empty", "filtered"])
+def test_a_savefile_is_one_although_no_packet_was_read(tmp_path, frames):
+    # Of another linktype than what follows: it is the first input that counts.
+    first = capture(tmp_path / "1.pcap", frames, linktype=101)
+    second = capture(tmp_path / "2.pcap", [])
+    streams("-w", "w.pcap", "-r", first, "-r", second, "ip6 and udp port 9", cwd=tmp_path)
+
+    assert (tmp_path / "w.pcap").read_bytes() == first.read_bytes()[:24]
+
+
+def test_a_name_is_numbered_in_the_order_of_the_first_data(tmp_path):
+    sides = [Side(port=port) for port in range(1, 60)]
+    frames = [side.syn() for side in reversed(sides)]
+    frames += [side.sends(0, b"%d" % number) for number, side in enumerate(sides)]
+    streams("-T", "same", "-r", capture(tmp_path / "in.pcap", frames), cwd=tmp_path)
+
+    assert stored(tmp_path) == {
+        f"same{f'c{number}' if number else ''}": b"%d" % number for number in range(59)
+    }
+
+
+@pytest.mark.parametrize("options", [["-d", "2"], ["-d", "5"], ["-v"]])
+def test_totals_and_streams_are_told_as_much_as_is_wanted(pcap, tmp_path, options):
+    told = streams(*options, "-r", pcap, cwd=tmp_path).stderr.decode().splitlines()
+
+    assert told[0] == "dlctl streams: reportfilename: ./report.xml"
+    assert told[1:-2] == (
+        []
+        if "2" in options
+        else [
+            f"dlctl streams: {CLIENT_FILE}: closed (fin), 3 packets, 27 bytes",
+            f"dlctl streams: {SERVER_FILE}: closed (fin), 3 packets, 69 bytes",
+        ]
+    )
+    assert told[-2:] == [
+        "dlctl streams: Total flows processed: 2",
+        "dlctl streams: Total packets processed: 6",
+    ]
 
 
 def test_a_missing_file_is_told_and_the_others_are_read(pcap, tmp_path):
@@ -313,6 +356,27 @@ def test_a_descriptor_that_is_not_open_is_refused_before_a_file_gets_its_number(
         )
         assert ran.stderr.startswith(f"dlctl: -S {name}_alert_fd={number}: is not open".encode())
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_a_directory_of_another_user_is_refused_before_anything_is_read(tmp_path):
+    tmp_path.chmod(0o755)
+    path = capture(tmp_path / "in.pcap", CONVERSATION)
+    (tmp_path / "out").mkdir(mode=0o755)
+    ran = streams("-U", "65534", "-o", "out", "-r", path, cwd=tmp_path, check=1)
+
+    assert ran.stderr.startswith(b"dlctl: -U '65534': may not write to the directory -o 'out'; acc")
+    assert ran.stderr.count(b"\n") == 1
+    assert (tmp_path / "out").stat().st_uid == 0
+    assert list((tmp_path / "out").iterdir()) == []
+
+    options = ("-U", "65534", "-r", path)
+    streams("-FX", "-o", "out", "-X", "/dev/null", *options, cwd=tmp_path)
+    (tmp_path / "out").chmod(0o777)
+    streams("-o", "out", *options, cwd=tmp_path)
+    streams("-o", "made", *options, cwd=tmp_path)
+    for name in ("out", "made"):
+        assert stored(tmp_path / name).keys() == {CLIENT_FILE, SERVER_FILE}
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can change the root directory")

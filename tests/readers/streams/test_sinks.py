@@ -89,6 +89,35 @@ def test_what_order_cost_is_known_where_it_was_asked_for(directory_fd):
     assert sinks.Sinks(StreamsConfig(), directory_fd).ordering is None
 
 
+@pytest.mark.parametrize(
+    ("template", "apart"),
+    [
+        ("%A.%a-%B.%b%V%v%C%c", True),
+        ("%T/%A-%B-%a-%b", True),
+        ("%N%K%B:%b %A_%a", False),  # a colon is a part of an address, too
+        ("%A%a-%B.%b", False),
+        ("%A.%a-%B", False),
+        ("%%A.%a-%B.%b", False),
+        ("%T", False),
+        ("same", False),
+    ],
+)
+def test_there_is_one_writer_where_connections_may_have_one_name(
+    directory_fd, monkeypatch, template, apart
+):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2})
+    made = sinks.Sinks(StreamsConfig(template=template), directory_fd)
+
+    assert len(made.writers) == (2 if apart else 1)
+
+
+def test_no_more_files_are_open_than_were_asked_for(directory_fd, monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
+
+    assert len(sinks.Sinks(StreamsConfig(max_open_files=1), directory_fd).writers) == 1
+    assert len(sinks.Sinks(StreamsConfig(max_open_files=2), directory_fd).writers) == 2
+
+
 def test_a_template_that_names_nothing_is_refused(directory_fd):
     with pytest.raises(UsageError):
         sinks.Sinks(StreamsConfig(template="%q"), directory_fd)

@@ -4,7 +4,7 @@ import pytest
 
 from daemonlogger_py.flow.engine import Engine
 from daemonlogger_py.readers.streams.store import Store
-from tests.flow.segments import ACK, ETHERNET, SYN, Side, records, timed
+from tests.flow.segments import ACK, ETHERNET, SYN, TCP, Side, fragments, records, timed
 from tests.readers.streams.stored import Stored
 
 CLIENT = Side()
@@ -76,7 +76,7 @@ def test_bytes_from_before_the_first_are_put_in_front(tmp_path, feeds):
     assert stored.files == {
         CLIENT_FILE: b"eF\0\0ijklmn",
         CLIENT_FILE + ".findx": (
-            b"0|1000000000.001000|2\n4|1000000000.002000|2\n"
+            b"0|1000000000.001000|2\n1|1000000000.004000|1\n4|1000000000.002000|2\n"
             b"6|1000000000.000000|3\n9|1000000000.003000|1\n"
         ),
     }
@@ -147,6 +147,70 @@ def test_gaps_are_rows_of_a_findx_file_if_asked_for(tmp_path):
     )
 
 
+REPEATING = [
+    CLIENT.syn(),
+    CLIENT.sends(0, b"AAAA"),
+    CLIENT.sends(8, b"CCCC"),
+    CLIENT.sends(2, b"bbbbbbbb"),  # old, new, old
+    CLIENT.sends(0, b"aaaa"),
+]
+
+
+@pytest.mark.parametrize(
+    ("last_wins", "content", "rows"),
+    [
+        (True, b"aaaabbbbbbCC", ["0|1|4", "0|4|4", "2|3|8", "8|2|4"]),
+        (False, b"AAAAbbbbCCCC", ["0|1|4", "4|3|4", "8|2|4"]),
+    ],
+)
+@pytest.mark.parametrize("stream_rows", [1, 2, 100])
+def test_a_segment_of_which_something_is_stored_is_one_row(
+    tmp_path, last_wins, content, rows, stream_rows
+):
+    limit = {"stream_rows": stream_rows}
+    files = Stored(tmp_path, REPEATING, last_wins=last_wins, findx=True, rows=limit).files
+
+    assert files[CLIENT_FILE] == content
+    told = [line.split("|") for line in files[CLIENT_FILE + ".findx"].decode().splitlines()]
+    assert [f"{at}|{int(time[-6:]) // 1000}|{count}" for at, time, count in told] == rows
+
+
+def test_datagrams_in_the_same_memory_are_rows_of_their_own(tmp_path):
+    # What the second brings begins where that of the first ended.
+    segments = [CLIENT.segment(0, b"x" * 20), CLIENT.segment(20, b"y" * 20, options=b"\1" * 20)]
+    frames = [CLIENT.syn()]
+    for number, segment in enumerate(segments):
+        packets = fragments(
+            segment, [24], CLIENT.address, CLIENT.peer_address, TCP, identification=number
+        )
+        frames += [CLIENT.frame(packet) for packet in packets]
+    files = Stored(tmp_path, frames, findx=True).files
+
+    assert files[CLIENT_FILE] == b"x" * 20 + b"y" * 20
+    assert [line.split(b"|")[0::2] for line in files[CLIENT_FILE + ".findx"].splitlines()] == [
+        [b"0", b"20"],
+        [b"20", b"20"],
+    ]
+
+
+def test_rows_of_one_offset_are_in_the_order_of_their_arrival(tmp_path):
+    frames = [CLIENT.syn(), *(CLIENT.sends(0, b"x" * count) for count in range(2, 40))]
+    files = Stored(tmp_path, frames, findx=True, rows={"stream_rows": 5}).files
+
+    lines = files[CLIENT_FILE + ".findx"].splitlines()
+    assert [int(line.split(b"|")[2]) for line in lines] == [*range(2, 40)]
+
+
+def test_a_repetition_of_what_is_not_stored_is_a_row_of_nothing(tmp_path):
+    frames = [CLIENT.syn(), CLIENT.sends(0, b"abcd"), CLIENT.sends(2, b"cd")]
+    files = Stored(tmp_path, frames, max_bytes=2, findx=True).files
+
+    assert [line.split(b"|")[2] for line in files[CLIENT_FILE + ".findx"].splitlines()] == [
+        b"2",
+        b"0",
+    ]
+
+
 def test_a_limit_holds_for_what_is_put_in_front_too(tmp_path):
     frames = [CLIENT.sends(4, b"efgh"), CLIENT.sends(0, b"abcd")]
 
@@ -172,6 +236,14 @@ def test_a_further_connection_of_the_same_addresses_is_counted(tmp_path):
         CLIENT_FILE + "c2": b"turn 2",
     }
     assert [fact.name for fact in stored.facts] == list(stored.files)
+
+
+def test_the_most_files_that_were_open_are_counted(tmp_path):
+    frames = [Side(port=port).syn() for port in range(1, 9)]
+    frames += [Side(port=port).sends(0, b"x") for port in (1, 2, 3)]
+    frames += [Side(port=1).fin(1), Side(port=4).sends(0, b"y")]
+
+    assert Stored(tmp_path, frames).store.most_open_files == 3
 
 
 def test_one_open_file_is_enough(tmp_path):
