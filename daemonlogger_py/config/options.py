@@ -196,7 +196,7 @@ OPTIONS: tuple[Option, ...] = (
         " limit is the file's last, so the file is larger than SIZE by less than one record."
         " With -r the default is lowered so that at least eight savefiles fit into what the ring"
         " may use; a SIZE that is given and cannot fit is refused. A ring whose open savefile fills"
-        " the volume alone rolls over early.",
+        " the volume alone rolls over early, until there is room again.",
         group=ROLL,
         savefiles_only=True,
     ),

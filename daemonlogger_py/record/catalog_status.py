@@ -14,6 +14,7 @@ from daemonlogger_py.record.answers import LONGEST_NAME, Answers
 from daemonlogger_py.record.figures import Rates, about_room, kept_filter, line
 from daemonlogger_py.record.keeper import look_at_volume
 from daemonlogger_py.record.retention import limits_of
+from daemonlogger_py.savefile.names import SOCKET
 
 if TYPE_CHECKING:
     from daemonlogger_py.record.opening import Opened
@@ -73,7 +74,7 @@ class Status:
 
 def listening(prefix: str, say: Callable[[str, str], None]) -> Answers | None:
     """Listen in the working directory for those who ask; None, and that is said: nobody can."""
-    name = f"{prefix}.socket"
+    name = f"{prefix}{SOCKET}"
     try:
         if len(os.fsencode(name)) > LONGEST_NAME:
             raise OSError(0, "its name is too long for a socket")

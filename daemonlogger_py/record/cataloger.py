@@ -26,6 +26,7 @@ from daemonlogger_py.record.journal import Journal, Numbered
 from daemonlogger_py.record.ledger import Ledger
 from daemonlogger_py.record.surveyor import Surveyor
 from daemonlogger_py.savefile.catalog import Catalog
+from daemonlogger_py.savefile.names import CATALOG
 from daemonlogger_py.savefile.pinned import merged
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ class Cataloger:
         self._shown = ready.log_dir.shown
         self._ledger = Ledger()
         self._run = OwnRun(ready, recorder_pid, self._ledger)
-        self._store = Store(f"./{ready.config.prefix}.catalog", self._ledger, self._say)
+        self._store = Store(f"./{ready.config.prefix}{CATALOG}", self._ledger, self._say)
         self._surveyor = Surveyor(self._dir_fd)
         self._savefiles = Savefiles(ready, self._store, self._surveyor, self._run)
         self._status = Status(ready, recorder_pid)

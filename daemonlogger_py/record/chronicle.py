@@ -29,6 +29,7 @@ from daemonlogger_py.record.clocks import ClockWatch
 from daemonlogger_py.record.figures import kept_filter
 from daemonlogger_py.record.messages import Tell
 from daemonlogger_py.record.openfile import Sealed
+from daemonlogger_py.savefile.names import CATALOG
 from daemonlogger_py.savefile.pinned import Pins
 
 if TYPE_CHECKING:
@@ -346,13 +347,13 @@ def _leave_end(ready: "Opened", stopped_ns: int, why: str) -> None:
 
     assert ready.log_dir is not None  # noqa: S101
     end = End(ready.since_ns, stopped_ns, why)
-    leave(ready.log_dir.fd, f"{ready.config.prefix}.catalog", end)
+    leave(ready.log_dir.fd, f"{ready.config.prefix}{CATALOG}", end)
 
 
 def _has_catalog(ready: "Opened") -> bool:
     assert ready.log_dir is not None  # noqa: S101
     try:
-        os.stat(f"{ready.config.prefix}.catalog", dir_fd=ready.log_dir.fd)
+        os.stat(f"{ready.config.prefix}{CATALOG}", dir_fd=ready.log_dir.fd)
     except FileNotFoundError:
         return False
     except OSError:
@@ -367,7 +368,7 @@ def may_grow_bytes(ready: "Opened") -> int:
     """By how much the catalog's files may grow before the volume is looked at again."""
     assert ready.log_dir is not None  # noqa: S101
     try:
-        log = os.stat(f"{ready.config.prefix}.catalog-wal", dir_fd=ready.log_dir.fd).st_size
+        log = os.stat(f"{ready.config.prefix}{CATALOG}-wal", dir_fd=ready.log_dir.fd).st_size
     except OSError:
         log = 0
     return max(0, LOG_BYTES - log) + ROWS_BYTES

@@ -34,6 +34,7 @@ class Figures(NamedTuple):
     ring_bytes: int | None
     oldest_ns: int | None
     pinned_bytes: int
+    pinned_open_bytes: int  # of these, in the savefile being written
 
 
 def kept_filter(text: str) -> str:

@@ -43,6 +43,14 @@ class RingState(NamedTuple):
     oldest_ns: int | None  # when the oldest savefile was last written to, ns since 1970
     oldest_epoch: int | None = None  # the second in its name
     pinned_bytes: int = 0
+    pinned_open_bytes: int = 0  # of these, in the savefile being written
+
+
+class _Written(NamedTuple):
+    """What pins go by, of the savefile being written."""
+
+    epoch: int
+    modified_ns: int
 
 
 class PinSource(Protocol):
@@ -89,10 +97,11 @@ class Keeper:
         self._pins = Pins()  # those that the ring keeps to
         self._waited_for_pins = False
         self._growth: Callable[[], int] = int
+        self._open: tuple[SavefileName, int] | None = None  # and the bytes it holds
         self.pruned = 0
         """Savefiles deleted, or taken by the archiver."""
         self.state = RingState(0, 0, None)
-        """As of the last time that was looked; for other threads."""
+        """As of the last write; for other threads."""
         self.ring = Ring(dir_fd, naming, this_run_only=this_run_only)
         self._pruner = Pruner(self.ring, dir_fd, log_dir, self._tell)
         self._archiver: Archiver | None = None
@@ -160,6 +169,8 @@ class Keeper:
     def sealed(self, name: SavefileName, status: os.stat_result) -> None:
         """A savefile is complete; `status` is its fstat."""
         self.ring.sealed(name, status)
+        if self._open is not None and self._open[0] == name:
+            self._open = None
         if self._ring_of_one:
             said = self._said_unmet
             self._enforce(Limits(max_files=1), 0, opening=0)
@@ -170,9 +181,21 @@ class Keeper:
     def _ring_of_one(self) -> bool:
         return self._limits.max_files == 1
 
+    def grown(self, name: SavefileName, size_bytes: int) -> None:
+        """Note that the open savefile holds `size_bytes` by now."""
+        self.ring.grown(name, size_bytes)
+        self._open = name, size_bytes
+        pinned_bytes = self._pinned_open_bytes()
+        self.state = self.state._replace(
+            files=len(self.ring),
+            size_bytes=self.ring.total_bytes,
+            pinned_bytes=self.ring.pinned_bytes + pinned_bytes,
+            pinned_open_bytes=pinned_bytes,
+        )
+
     def look_after(self, name: SavefileName, size_bytes: int, may_grow_bytes: int) -> None:
         """Prune on a timer, the open savefile holding `size_bytes` by now."""
-        self.ring.grown(name, size_bytes)
+        self.grown(name, size_bytes)
         if time.monotonic() - self._reconciled_at >= self._reconcile_s:
             self._timed(self.ring.reconcile)
         self._enforce(self._limits, max(0, may_grow_bytes - size_bytes), opening=0)
@@ -254,13 +277,22 @@ class Keeper:
 
     def _note_state(self) -> None:
         oldest = self.ring.oldest
+        pinned_bytes = self._pinned_open_bytes()
         self.state = RingState(
             len(self.ring),
             self.ring.total_bytes,
             None if oldest is None else oldest.modified_ns,
             None if oldest is None else oldest.epoch,
-            self.ring.pinned_bytes,
+            self.ring.pinned_bytes + pinned_bytes,
+            pinned_bytes,
         )
+
+    def _pinned_open_bytes(self) -> int:
+        """The bytes of the open savefile, if they are pinned as soon as it is sealed."""
+        if self._open is None or not self._pins:
+            return 0
+        name, size_bytes = self._open
+        return size_bytes if self._pins.cover(_Written(name.epoch, time.time_ns())) else 0
 
     def _tell(self, event: str, text: str, /, **facts: object) -> None:
         if (

@@ -3,11 +3,12 @@
 When to begin one, what to do when the volume is full, and every message are the writer's.
 """
 
+import errno
 import fcntl
 import os
 from typing import NamedTuple
 
-from daemonlogger_py.savefile.names import SavefileName
+from daemonlogger_py.savefile.names import COMPRESSED, SavefileName
 from daemonlogger_py.savefile.records import Walk, walk
 
 # Direct output wants offsets, lengths and memory in multiples of the block size of any disk.
@@ -34,7 +35,8 @@ class OpenSavefile:
 
     It is locked while it is open, so that nobody takes it for one that a dead recorder left. A
     reader that opened it before it was locked delays that: each write tries again.
-    Raises FileExistsError if the name is taken by anything, OSError if it cannot be made.
+    Raises FileExistsError if the name is taken by anything, also by a savefile of that name that
+    somebody compressed, OSError if it cannot be made.
     """
 
     def __init__(self, dir_fd: int, name: SavefileName, path: str) -> None:
@@ -46,7 +48,7 @@ class OpenSavefile:
         self.first_ns = 0
         self.last_ns = 0
         self._direct = False
-        self._fd = os.open(name.name, _CREATE, _MODE, dir_fd=dir_fd)
+        self._fd = _created(dir_fd, name.name)
         self._locked = False
         self.lock()
 
@@ -130,3 +132,26 @@ class OpenSavefile:
         status = os.fstat(self._fd)
         os.close(self._fd)
         return status
+
+
+def _created(dir_fd: int, name: str) -> int:
+    _refuse_taken(dir_fd, name)
+    fd = os.open(name, _CREATE, _MODE, dir_fd=dir_fd)
+    try:
+        # What compresses removes the original last: that may have been since we looked.
+        _refuse_taken(dir_fd, name)
+    except FileExistsError:
+        os.close(fd)
+        os.unlink(name, dir_fd=dir_fd)
+        raise
+    return fd
+
+
+def _refuse_taken(dir_fd: int, name: str) -> None:
+    """Raise FileExistsError where a savefile of this name was, and somebody compressed it."""
+    for end in COMPRESSED:
+        try:
+            os.stat(name + end, dir_fd=dir_fd, follow_symlinks=False)
+        except OSError:
+            continue  # nothing is there, or nothing can be called that
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), name)

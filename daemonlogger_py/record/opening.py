@@ -7,7 +7,7 @@ without them. Directories are named as they will be after a change of the root d
 import os
 import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
@@ -49,12 +49,14 @@ class LogDir(NamedTuple):
     naming: Naming
     keeper: "Keeper | None"  # with a ring
     newest: "list[SavefileName]"  # what earlier recordings left, for recovery
+    compressed: "Sequence[SavefileName]" = ()  # in a ring: the newest of what somebody compressed
 
     def newest_epoch(self) -> int:
         """In a ring, the epoch that new savefiles must not be named before: order is age there."""
+        known = (*self.newest, *self.compressed)
         latest = int(time.time()) + CLOCK_SET_BACK_S  # what is later was not named by a clock
-        known = [name.epoch for name in self.newest if name.epoch <= latest]
-        return max(known, default=0) if self.keeper is not None else 0
+        epochs = [name.epoch for name in known if name.epoch <= latest]
+        return max(epochs, default=0) if self.keeper is not None else 0
 
 
 class Opened(NamedTuple):
@@ -127,7 +129,10 @@ def _log_dir(config: RecorderConfig, fd: int, tell: Tell) -> LogDir:
     naming = Naming(config.prefix)
     shown = printable(config.log_dir)
     keeper = _keeper(config, fd, shown, naming, tell) if config.ring else None
-    return LogDir(fd, shown, naming, keeper, [] if config.read else _newest(config, fd, naming))
+    if config.read:
+        return LogDir(fd, shown, naming, keeper, [])
+    compressed = () if keeper is None else _newest(config, fd, naming, compressed=True)
+    return LogDir(fd, shown, naming, keeper, _newest(config, fd, naming), compressed)
 
 
 def _keeper(
@@ -147,11 +152,13 @@ def _keeper(
     )
 
 
-def _newest(config: RecorderConfig, dir_fd: int, naming: Naming) -> "list[SavefileName]":
+def _newest(
+    config: RecorderConfig, dir_fd: int, naming: Naming, *, compressed: bool = False
+) -> "list[SavefileName]":
     from daemonlogger_py.record.recovery import newest
 
     try:
-        return newest(dir_fd, naming)
+        return newest(dir_fd, naming, compressed=compressed)
     except OSError as error:
         raise UsageError(f"-l {config.log_dir}: {error.strerror}") from None
 

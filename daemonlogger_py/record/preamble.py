@@ -174,9 +174,10 @@ def pinned(config: RecorderConfig, tell: Tell) -> "Pins":
 
     Also where this recording keeps none: another one may have left it.
     """
+    from daemonlogger_py.savefile.names import CATALOG
     from daemonlogger_py.savefile.pinned import Pins
 
-    path = os.path.join(config.outside(config.log_dir), f"{config.prefix}.catalog")
+    path = os.path.join(config.outside(config.log_dir), f"{config.prefix}{CATALOG}")
     if not os.path.lexists(path):
         return Pins()
     from daemonlogger_py.errors import CatalogError

@@ -24,17 +24,17 @@ CANDIDATES = 8
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
-def newest(dir_fd: int, naming: Naming) -> list[SavefileName]:
+def newest(dir_fd: int, naming: Naming, *, compressed: bool = False) -> list[SavefileName]:
     """Find the newest savefiles by their names, newest first; at most CANDIDATES. Raises OSError.
 
-    Regular files only.
+    Regular files only. If `compressed`, of those that somebody compressed, by the names they had.
     """
+    parse = naming.parse_compressed if compressed else naming.parse
     with os.scandir(dir_fd) as entries:
         names = (
             name
             for entry in entries
-            if (name := naming.parse(entry.name)) is not None
-            and entry.is_file(follow_symlinks=False)
+            if (name := parse(entry.name)) is not None and entry.is_file(follow_symlinks=False)
         )
         return heapq.nlargest(CANDIDATES, names)
 

@@ -197,16 +197,16 @@ def room(
     if files > 1:
         # Rolled over by time, savefiles are as large as they have been, and not as they may be.
         usual_bytes = min(roll_bytes, (ring_bytes - open_bytes) // (files - 1))
+    until_roll_bytes = max(0, usual_bytes - open_bytes)
     left = [volume.free_bytes]
     if limits.max_bytes is not None:
         left.append(limits.max_bytes - roll_bytes - ring_bytes)
     if limits.max_files is not None:
-        left.append((limits.max_files - files) * usual_bytes)
+        left.append(until_roll_bytes + (limits.max_files - files) * usual_bytes)
     left += [
         volume.free_bytes - floor - roll_bytes
         for _, floor in _free_floors(limits, volume.total_bytes)
     ]
-    until_roll_bytes = max(0, usual_bytes - open_bytes)
     return min(volume.free_bytes, max(until_roll_bytes, min(left)))
 
 

@@ -138,6 +138,8 @@ class Ring:
                 if name is None:
                     if (owner := owner_of(entry.name, self._naming)) is not None:
                         beside.setdefault(owner, []).append(entry.name)
+                    elif (was := self._naming.parse_compressed(entry.name)) is not None:
+                        self._note_serial(was, next_serial)  # not the ring's, but its name is taken
                     continue
                 self._note_serial(name, next_serial)
                 if name.name in self._open or name.name in self._withheld:
@@ -325,7 +327,8 @@ class Ring:
         return False
 
     def _note_serial(self, name: SavefileName, next_serial: dict[int, int]) -> None:
-        # Serial 0 of a savefile we know is found by its name: no entry, as most seconds have one.
+        # Serial 0 of a savefile we know is found by its name, and of one that somebody compressed
+        # when it is tried: no entry, as most seconds have one.
         if name.serial > LARGEST_SERIAL or (name.serial == 0 and not self._this_run_only):
             return
         next_serial[name.epoch] = max(next_serial.get(name.epoch, 0), name.serial + 1)

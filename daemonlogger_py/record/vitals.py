@@ -130,11 +130,11 @@ class Vitals:
         assert log_dir is not None and writer is not None  # noqa: PT018, S101
         path = writer.current_path
         files = size_bytes = oldest_ns = None
-        pinned_bytes = 0
+        pinned_bytes = pinned_open_bytes = 0
         if log_dir.keeper is not None:
             state = log_dir.keeper.state
             files, size_bytes = state.files, state.size_bytes
-            pinned_bytes = state.pinned_bytes
+            pinned_bytes, pinned_open_bytes = state.pinned_bytes, state.pinned_open_bytes
             if state.oldest_epoch is not None:
                 oldest_ns = state.oldest_epoch * 1_000_000_000
         return Figures(
@@ -153,6 +153,7 @@ class Vitals:
             ring_bytes=size_bytes,
             oldest_ns=oldest_ns,
             pinned_bytes=pinned_bytes,
+            pinned_open_bytes=pinned_open_bytes,
         )
 
     def _snapshot(self) -> "Snapshot":

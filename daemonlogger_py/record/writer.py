@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 # A savefile that fills the volume alone is sealed and pruned; those after it are this much smaller.
 EARLY_ROLL_SHARE = 8
 LEAST_EARLY_BYTES = 64 * 1024
+# Once there is room again they are larger again, which is looked at this often: a volume that is
+# full now and then would have it said at each roll-over.
+REGROW_S = 60.0
 
 
 class _Roll(NamedTuple):
@@ -91,7 +94,9 @@ class Writer:
         self.lost_packets = 0
         self.failure: DaemonloggerError | None = None
         self.roll_bytes = may_grow_bytes
-        """At how many bytes to roll over: less than asked for once the volume proved too small."""
+        """At how many bytes to roll over: less than asked for while the volume is too small."""
+        self._may_grow_bytes = may_grow_bytes
+        self._regrown_at = float("-inf")  # monotonic; inf: for good
         self._dir_fd = dir_fd
         self._log_dir = log_dir
         self._naming = naming
@@ -242,8 +247,7 @@ class Writer:
     def _begin(self, order: _Roll) -> None:
         before = self._current
         if self._keeper is not None:
-            if before is not None:
-                self._keeper.ring.grown(before.name, before.size_bytes)
+            self._regrow(self._keeper)
             self._keeper.make_room(self.roll_bytes)
         self._open_next(order.epoch)
         if before is None:
@@ -305,6 +309,7 @@ class Writer:
                     if not self._room.found(error, len(header)):
                         raise
         self.written_bytes += len(self._file_header)
+        self._note_growth(savefile)
 
     def _bypass_cache(self, savefile: OpenSavefile) -> None:
         try:
@@ -334,13 +339,14 @@ class Writer:
                         self._stop_bypassing(savefile, error)
                         continue
                     if self._fills_volume_alone(error):
-                        self._roll_early(order)
+                        self._roll_early(order, error)
                         done = self._begin_of(order)
                         savefile = self._opened()
                         continue
                     if not self._room.found(error, order.length_bytes - done):
                         raise
                 self.written_bytes += savefile.size_bytes - before_bytes
+                self._note_growth(savefile)
         savefile.packets += self._unwritten
         savefile.spans(order.first_ns, order.last_ns)
         self.written_packets += self._unwritten
@@ -365,7 +371,7 @@ class Writer:
             and self._opened().size_bytes >= LEAST_EARLY_BYTES
         )
 
-    def _roll_early(self, order: _Write) -> None:
+    def _roll_early(self, order: _Write, error: OSError) -> None:
         """Seal what fills the volume, so that it can be pruned, and go on in a new savefile.
 
         With direct output the record that is torn may have begun in the buffer before; those
@@ -381,9 +387,13 @@ class Writer:
         self.roll_bytes = min(
             self.roll_bytes, max(LEAST_EARLY_BYTES, found.end_offset // EARLY_ROLL_SHARE)
         )
+        until = "until there is room again"
+        if error.errno != errno.ENOSPC:
+            self._regrown_at = float("inf")  # what a quota leaves, the volume does not say
+            until = "from now on"
         text = (
             f"[!] {full.path} fills the volume alone: rolling over early, "
-            f"and after {self.roll_bytes} bytes from now on"
+            f"and after {self.roll_bytes} bytes {until}"
         )
         self._tell("early_roll", text, path=full.path, roll_bytes=self.roll_bytes)
         self._current = None
@@ -398,6 +408,27 @@ class Writer:
         if behind:
             self._put_behind(opened, behind)
 
+    def _regrow(self, keeper: "Keeper") -> None:
+        """Roll over as late as was asked for, or as what fits now allows, after early ones."""
+        now = time.monotonic()
+        if self.roll_bytes >= self._may_grow_bytes or now < self._regrown_at + REGROW_S:
+            return
+        try:
+            volume = os.fstatvfs(self._dir_fd)
+        except OSError:
+            return  # what comes of it, the next write says
+        free_bytes = volume.f_bavail * volume.f_frsize
+        if free_bytes >= self._may_grow_bytes:
+            fits_bytes = self._may_grow_bytes
+        else:
+            usable_bytes = free_bytes + keeper.ring.total_bytes
+            fits_bytes = min(self._may_grow_bytes, usable_bytes // EARLY_ROLL_SHARE)
+            if fits_bytes < 2 * self.roll_bytes:  # the volume is about as small as it was
+                return
+        self.roll_bytes, self._regrown_at = fits_bytes, now
+        text = f"{self._log_dir}: there is room again: rolling over after {fits_bytes} bytes"
+        self._tell("late_roll", text, roll_bytes=fits_bytes)
+
     def _put_behind(self, savefile: OpenSavefile, behind: bytes) -> None:
         with memoryview(behind) as view:
             done = 0
@@ -408,6 +439,11 @@ class Writer:
                     if not self._room.found(error, len(view)):
                         raise
         self.written_bytes += len(behind)
+        self._note_growth(savefile)
+
+    def _note_growth(self, savefile: OpenSavefile) -> None:
+        if self._keeper is not None:
+            self._keeper.grown(savefile.name, savefile.size_bytes)
 
     def _seal(self, savefile: OpenSavefile, why: str, dropped: int) -> None:
         self._cache.written(savefile.name.name, savefile.size_bytes, sealed=True)

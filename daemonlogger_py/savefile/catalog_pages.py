@@ -27,7 +27,7 @@ _PAGE_SIZE = struct.Struct(">16xH")  # of a database, at byte 16; 1 stands for 6
 _WAL_HEAD = struct.Struct(">8I")
 _WAL_FRAME = struct.Struct(">6I")
 _WAL_MAGIC = 0x377F0682  # its last bit: checksums are of big-endian words
-_LARGEST_PAGE = 65536
+_LEAST_PAGE, _LARGEST_PAGE = 512, 65536
 _MOST_BYTES = 256 << 20  # checksums of 67 million pages; SQLite takes over a log of 4 MB
 
 
@@ -65,7 +65,7 @@ def page_faults(path: str, transaction: int) -> Iterator[str]:
         yield "the checksums of its pages are damaged"
         return
     magic, page_bytes, pages, of_transaction = _HEAD.unpack_from(data)
-    if magic != _MAGIC or of_transaction != transaction or page_bytes > _LARGEST_PAGE:
+    if magic != _MAGIC or of_transaction != transaction or not _is_page(page_bytes):
         return
     sums = struct.unpack_from(f"<{min(pages, (len(data) - _HEAD.size) // 4)}I", data, _HEAD.size)
     with open(path, "rb") as file:
@@ -111,7 +111,12 @@ def _page_bytes(head: bytes) -> int:
     if len(head) < _PAGE_SIZE.size:
         raise OSError(0, "is shorter than its header")
     (size,) = _PAGE_SIZE.unpack(head)
-    return _LARGEST_PAGE if size == 1 else max(size, 512)
+    return _LARGEST_PAGE if size == 1 else size if _is_page(size) else _LEAST_PAGE
+
+
+def _is_page(size_bytes: int) -> bool:
+    """Whether a page may be so large: SQLite ignores a log that says anything else."""
+    return _LEAST_PAGE <= size_bytes <= _LARGEST_PAGE and size_bytes.bit_count() == 1
 
 
 def _log_faults(log: bytes) -> Iterator[str]:
@@ -120,7 +125,7 @@ def _log_faults(log: bytes) -> Iterator[str]:
     magic, _, page_bytes, _, *salts, first, second = _WAL_HEAD.unpack_from(log)
     big = bool(magic & 1)
     state = _added((0, 0), log[:24], big=big)
-    if magic & ~1 != _WAL_MAGIC or state != (first, second) or not page_bytes:
+    if magic & ~1 != _WAL_MAGIC or state != (first, second) or not _is_page(page_bytes):
         yield "the header of its write-ahead log is damaged"
         return
     frame_bytes = _WAL_FRAME.size + page_bytes

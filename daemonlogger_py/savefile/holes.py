@@ -65,7 +65,12 @@ class Holes:
 
 def is_compressed(dir_fd: int, name: str) -> bool:
     """Whether a savefile is there as somebody compressed it."""
-    return any(is_file(dir_fd, name + end) for end in COMPRESSED)
+    return compressed_name(dir_fd, name) is not None
+
+
+def compressed_name(dir_fd: int, name: str) -> str | None:
+    """What a savefile is called that somebody compressed, if that is there."""
+    return next((name + end for end in COMPRESSED if is_file(dir_fd, name + end)), None)
 
 
 def is_file(dir_fd: int, name: str) -> bool:

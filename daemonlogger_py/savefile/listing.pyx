@@ -68,8 +68,22 @@ def parse(str start not None, str name not None):
 
     Both are ASCII digits alone, of any number that a name has room for; serial is 0 without one.
     """
+    return parsed(start, name, len(name))
+
+
+def parse_compressed(str start not None, str name not None, tuple ends not None):
+    """The same of a name before one of `ends` was put behind it; None where none of them is."""
+    if not name.startswith(start):
+        return None
+    for end in ends:
+        if name.endswith(end):
+            return parsed(start, name, len(name) - len(<str>end))
+    return None
+
+
+cdef object parsed(str start, str name, Py_ssize_t end):
+    """What `parse` says of the name up to its `end`."""
     cdef Py_ssize_t at = len(start)
-    cdef Py_ssize_t end = len(name)
     cdef Py_ssize_t dot
     if end > LONGEST_NAME or not name.startswith(start):
         return None

@@ -16,6 +16,8 @@ from daemonlogger_py.savefile import listing
 SERIAL_DIGITS = 3
 COMPRESSED = (".gz", ".bz2", ".xz", ".lzma", ".zst", ".zip")
 """How the names of files end that somebody compressed, in the place of what they were before."""
+CATALOG, SOCKET = ".catalog", ".socket"
+"""How the names of a ring's catalog and of its recorder's socket go on behind the prefix."""
 
 
 def printable(name: str) -> str:
@@ -58,6 +60,11 @@ class Naming:
         """
         numbers = listing.parse(self._start, name)
         return None if numbers is None else SavefileName(*numbers, name)
+
+    def parse_compressed(self, name: str) -> SavefileName | None:
+        """Read the name that a file had before somebody compressed it, as `parse` does."""
+        numbers = listing.parse_compressed(self._start, name, COMPRESSED)
+        return None if numbers is None else SavefileName(*numbers, name.rpartition(".")[0])
 
     def listed(self, dir_fd: int) -> list[SavefileName]:
         """The savefiles of this prefix in a directory that is open, oldest first.

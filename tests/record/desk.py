@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Self
 
 import pytest
@@ -45,6 +46,7 @@ class Disk:
         self._unlink = os.unlink
         self.has_room_for(room_bytes)
         patch.setattr(os, "pwrite", self.pwrite)
+        patch.setattr(os, "fstatvfs", self.fstatvfs)
         patch.setattr(os, "unlink", self.unlink)
 
     def has_room_for(self, room_bytes: int) -> None:
@@ -62,6 +64,10 @@ class Disk:
             self.refused += 1
             raise OSError(self._error, os.strerror(self._error))
         return self._write(fd, data[:length], offset)
+
+    def fstatvfs(self, _fd: int) -> SimpleNamespace:
+        free_bytes = self._capacity_bytes - self._used_bytes()
+        return SimpleNamespace(f_bavail=max(0, free_bytes), f_frsize=1)
 
     def unlink(self, path: str, *, dir_fd: int | None = None) -> None:
         self.pruned.append((self._folder / path).read_bytes())

@@ -53,7 +53,7 @@ def test_the_line_says_what_was_told_last(tmp_path: Path) -> None:
         3,
         2,
     )
-    assert second["room_bytes"] == 8 * 4096
+    assert second["room_bytes"] == 4096 - 700 + 8 * 4096
 
 
 def test_it_is_busy_while_much_is_recorded_or_nobody_knows(tmp_path: Path) -> None:

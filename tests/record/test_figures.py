@@ -36,6 +36,7 @@ def figures(files: int = 5, ring_bytes: int = 45 * MIB, open_bytes: int = 5 * MI
         ring_bytes=ring_bytes,
         oldest_ns=None,
         pinned_bytes=0,
+        pinned_open_bytes=0,
     )
 
 
@@ -65,7 +66,7 @@ def test_rates_begin_anew_when_the_clock_is_set_back() -> None:
     ("limits", "room_mib"),
     [
         (Limits(), 400),
-        (Limits(max_files=20), 15 * 10),
+        (Limits(max_files=20), 5 + 15 * 10),  # of the one being written, and whole ones
         (Limits(max_files=5), 5),  # until the next roll-over
         (Limits(max_bytes=100 * MIB), 100 - 10 - 45),
         (Limits(max_bytes=40 * MIB), 5),

@@ -403,6 +403,39 @@ def test_what_is_pinned_stays(logs: Logs) -> None:
     assert keeper.state.oldest_epoch == 100
 
 
+def test_the_savefile_being_written_counts_with_what_it_holds_by_now(logs: Logs) -> None:
+    keeper = logs.keeper(max_files=5)
+    first, second = logs.roll(keeper, 100), logs.roll(keeper, 200)
+    logs.seal(keeper, first)
+    for size_bytes in (24, 700):
+        keeper.grown(second, size_bytes)
+        assert (keeper.state.files, keeper.state.size_bytes) == (2, FILE_BYTES + size_bytes)
+    keeper.look_after(second, 800, FILE_BYTES)
+    assert (keeper.state.files, keeper.state.size_bytes) == (2, FILE_BYTES + 800)
+
+
+def test_the_savefile_being_written_is_pinned_too(logs: Logs) -> None:
+    leave_in_the_past(logs, 100)
+    keeper = logs.keeper(max_files=5)
+    keeper.keep_pinned(Pinned((0, 1 << 33)))
+    name = logs.roll(keeper, 200)
+    keeper.grown(name, 700)
+
+    assert keeper.state.pinned_bytes == FILE_BYTES + 700
+    assert keeper.state.pinned_open_bytes == 700
+    logs.seal(keeper, name)
+    assert (keeper.state.pinned_bytes, keeper.state.pinned_open_bytes) == (2 * FILE_BYTES, 0)
+
+
+def test_the_savefile_being_written_is_of_no_span_that_is_over(logs: Logs) -> None:
+    leave_in_the_past(logs, 100)
+    keeper = logs.keeper(max_files=5)
+    keeper.keep_pinned(Pinned((0, 110)))
+    keeper.grown(logs.roll(keeper, 200), 700)
+
+    assert (keeper.state.pinned_bytes, keeper.state.pinned_open_bytes) == (FILE_BYTES, 0)
+
+
 def test_pins_alone_fill_the_limit(logs: Logs) -> None:
     leave_in_the_past(logs, 100, 200, 300)
     keeper = logs.keeper(max_files=3)

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daemonlogger_py.record.openfile import BLOCK_BYTES, OpenSavefile
-from daemonlogger_py.savefile.names import SavefileName
+from daemonlogger_py.savefile.names import COMPRESSED, SavefileName
 
 from ..pcaps import make
 from ..pcaps.parse import parse
@@ -48,6 +48,41 @@ def test_whole_end_is_of_the_open_file_whatever_has_its_name(
 
     assert (tmp_path / "kept").read_bytes() == WHOLE
     assert (tmp_path / "t.100").read_bytes() == WHOLE[:24]
+
+
+@pytest.mark.parametrize("end", COMPRESSED)
+def test_the_name_of_what_somebody_compressed_is_taken(
+    dir_fd: int, tmp_path: Path, end: str
+) -> None:
+    (tmp_path / f"t.100{end}").touch()
+    with pytest.raises(FileExistsError):
+        OpenSavefile(dir_fd, NAME, "logs/t.100")
+
+    assert os.listdir(tmp_path) == [f"t.100{end}"]
+
+
+def test_a_name_whose_compressing_ended_meanwhile_is_taken(
+    dir_fd: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What compresses makes the new file, and removes the original last."""
+    create = os.open
+
+    def late(path: str, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
+        os.mknod(tmp_path / "t.100.gz")
+        return create(path, flags, mode, dir_fd=dir_fd)
+
+    monkeypatch.setattr(os, "open", late)
+    before = len(os.listdir("/proc/self/fd"))
+    with pytest.raises(FileExistsError):
+        OpenSavefile(dir_fd, NAME, "logs/t.100")
+
+    assert os.listdir(tmp_path) == ["t.100.gz"]
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_name_that_nothing_compressed_can_have_is_free(dir_fd: int) -> None:
+    name = f"{'n' * 250}.1"
+    OpenSavefile(dir_fd, SavefileName(1, 0, name), name).close()
 
 
 def go_direct(savefile: OpenSavefile) -> None:

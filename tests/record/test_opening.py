@@ -2,13 +2,14 @@
 
 import os
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from daemonlogger_py.errors import FilterError, SourceError, UsageError
-from daemonlogger_py.record import keeper, session
+from daemonlogger_py.record import keeper, opening, session
 from daemonlogger_py.record.retention import Volume
 
 from .place import CAPTURES, Place
@@ -45,6 +46,34 @@ def test_probe_of_the_log_directory_is_gone(place: Place) -> None:
         place.run(read=str(place.logs))
 
     assert place.names() == []
+
+
+@pytest.mark.parametrize("ring", [False, True])
+def test_a_name_is_not_given_again_once_its_savefile_is_compressed(
+    place: Place, ring: bool
+) -> None:
+    place.run(ring=ring)
+    (first,) = [name for name in place.names() if name.startswith("t.")]
+    (place.logs / first).rename(place.logs / f"{first}.gz")
+    place.run(ring=ring)
+
+    assert place.names() == [f"{first}.001", f"{first}.gz"]
+
+
+def test_names_go_on_from_what_is_compressed_where_order_is_age(place: Place) -> None:
+    now_s = int(time.time())
+    for name in (f"t.{now_s}", f"t.{now_s + 6}.002.gz", "t.9999999999.gz"):
+        (place.logs / name).touch()
+    dir_fd = os.open(place.logs, os.O_RDONLY)
+    found = []
+    for ring in (False, True):
+        config = place.config(ring=ring, read=None)
+        log_dir = opening._log_dir(config, dir_fd, lambda *_args, **_facts: None)
+        found.append(log_dir.newest_epoch())
+        assert [name.name for name in log_dir.newest] == [f"t.{now_s}"]
+    os.close(dir_fd)
+
+    assert found == [0, now_s + 6]
 
 
 def test_capture(place: Place, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:

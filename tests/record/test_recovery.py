@@ -363,6 +363,15 @@ def test_newest_is_by_number_and_a_regular_file(logs: Logs) -> None:
     ]
 
 
+def test_newest_of_those_that_somebody_compressed(logs: Logs) -> None:
+    for name in ("t.99.gz", "t.100.002.xz", "t.100.gz", "t.101", "t.102.Z", "x.103.gz"):
+        (logs.folder / name).touch()
+    (logs.folder / "t.104.gz").mkdir()
+
+    found = newest(logs.fd, Naming("t"), compressed=True)
+    assert [name.name for name in found] == ["t.100.002", "t.100", "t.99"]
+
+
 def test_newest_of_none(logs: Logs) -> None:
     (logs.folder / "other.100").touch()
 

@@ -273,6 +273,14 @@ def test_anything_with_such_a_name_takes_its_serial(tmp_path: Path, directory: i
     assert [ring.next_serial(epoch) for epoch in (5, 6, 7)] == [4, 3, 0]
 
 
+def test_a_compressed_savefile_takes_its_serial(tmp_path: Path, directory: int) -> None:
+    for name in ("t.5.003.gz", "t.5.001.zst", "t.5.009.Z", "u.5.010.gz", "t.6.002", "t.6.001.xz"):
+        write(tmp_path, name)
+    ring = ring_on(directory)
+    assert ring.adopt() == 1
+    assert [ring.next_serial(epoch) for epoch in (5, 6, 7)] == [4, 3, 0]
+
+
 def test_serials_of_seconds_gone_by_are_forgotten(tmp_path: Path, directory: int) -> None:
     ring = ring_on(directory)
     for epoch in range(500):

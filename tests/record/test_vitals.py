@@ -189,7 +189,7 @@ class Chronicle:
 
 def test_the_catalog_is_told_every_second(clock: Clock) -> None:
     chronicle = Chronicle()
-    state = RingState(5, 5000, 7, 1234, 2000)
+    state = RingState(5, 5000, 7, 1234, 2000, 100)
     log_dir = SimpleNamespace(keeper=SimpleNamespace(state=state))
     config = RecorderConfig(interface="eth0")
     ready = Opened(config, cast(Any, log_dir), cast(Any, None), None, None, "")
@@ -220,4 +220,5 @@ def test_the_catalog_is_told_every_second(clock: Clock) -> None:
         "ring_bytes": 5000,
         "oldest_ns": 1234 * 10**9,
         "pinned_bytes": 2000,
+        "pinned_open_bytes": 100,
     }

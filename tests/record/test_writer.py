@@ -244,14 +244,33 @@ def test_next_savefile_is_there_before_the_last_one_is_sealed(desk: Desk) -> Non
     assert keeper.noted == [
         ("make_room", 1 << 20, []),
         ("opened", "t.100", ["t.100"]),
-        # What is to be pruned depends on how much the ring holds by now.
+        # What is to be pruned, and what is told of the ring, depends on how much it holds by now.
+        ("grown", "t.100", HEADER_BYTES),
         ("grown", "t.100", size),
         ("make_room", 1 << 20, ["t.100"]),
         ("opened", "t.101", ["t.100", "t.101"]),
+        ("grown", "t.101", HEADER_BYTES),
         ("sealed", "t.100", size),
         ("sealed", "t.101", HEADER_BYTES),
         ("close",),
     ]
+
+
+def test_the_ring_s_state_has_what_is_written_by_now(desk: Desk) -> None:
+    keeper = desk.keeper(Limits())
+    with desk.writing(keeper=keeper) as work:
+        work.roll(100)
+        work.write(at(range(3)))
+        work.settle()
+        first = keeper.state
+        work.roll(101)
+        work.write(at(range(5)))
+        work.settle()
+        second = keeper.state
+
+    assert (first.files, first.size_bytes) == (1, HEADER_BYTES + 3 * 56)
+    assert (second.files, second.size_bytes) == (2, 2 * HEADER_BYTES + 8 * 56)
+    assert (keeper.state.files, keeper.state.size_bytes) == (second.files, second.size_bytes)
 
 
 def test_ring_is_looked_after_once_for_many_ticks(desk: Desk) -> None:

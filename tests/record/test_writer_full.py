@@ -272,7 +272,7 @@ def test_savefile_that_fills_the_volume_alone_is_sealed_and_pruned(
     assert work.writer.roll_bytes == early_bytes
     assert desk.told.texts("early_roll")[0] == (
         f"[!] {desk.folder / 't.100'} fills the volume alone: rolling over early, "
-        f"and after {early_bytes} bytes from now on"
+        f"and after {early_bytes} bytes until there is room again"
     )
     left = [
         desk.contents()[os.path.basename(path)] for path in told_paths(desk)[len(disk.pruned) :]
@@ -280,6 +280,84 @@ def test_savefile_that_fills_the_volume_alone_is_sealed_and_pruned(
     found = [packet for data in [*disk.pruned, *left] for packet in packets_in(data)]
     assert found == packets
     assert work.writer.files == len(disk.pruned) + len(left)
+
+
+@pytest.mark.parametrize("error", [errno.ENOSPC, errno.EDQUOT])
+def test_savefiles_are_as_large_as_before_once_there_is_room(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, error: int
+) -> None:
+    monkeypatch.setattr(writer, "LEAST_EARLY_BYTES", 1000)
+    wanted_bytes = whole(300)
+    disk = desk.disk(whole(200) + 30, error)
+    with desk.writing(keeper=desk.keeper(Limits()), may_grow_bytes=wanted_bytes) as work:
+        rolled = []
+
+        def roll() -> None:
+            epoch = 101 + len(rolled)
+            work.roll(epoch)
+            work.write(at(range(10)))
+            work.settle()
+            rolled.append(work.writer.roll_bytes)
+
+        work.roll(100)
+        for begin in range(0, 250, 10):
+            work.write(at(range(begin, begin + 10)))
+        work.settle()
+        small_bytes = work.writer.roll_bytes
+        roll()
+        disk.has_room_for(wanted_bytes * 2)
+        for _ in range(3):
+            roll()
+
+    assert small_bytes == max(1000, whole(200) // 8)
+    if error == errno.EDQUOT:  # what a quota leaves, nobody tells us
+        assert rolled == [small_bytes] * 4
+        assert desk.told.texts("late_roll") == []
+        assert desk.told.texts("early_roll")[0].endswith(" from now on")
+        return
+    assert rolled == [small_bytes, *[wanted_bytes] * 3]
+    assert desk.told.texts("late_roll") == [
+        f"{desk.folder}: there is room again: rolling over after {wanted_bytes} bytes"
+    ]
+
+
+def test_savefiles_are_as_large_as_what_there_is_room_for(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "LEAST_EARLY_BYTES", 1000)
+    monkeypatch.setattr(writer, "REGROW_S", 0.0)
+    disk = desk.disk(whole(200), errno.ENOSPC)
+    with desk.writing(keeper=desk.keeper(Limits())) as work:
+        work.roll(100)
+        work.write(at(range(250)))
+        work.settle()
+        small_bytes = work.writer.roll_bytes
+        disk.has_room_for(12 * small_bytes)
+        work.roll(101)
+        work.settle()
+        assert work.writer.roll_bytes == small_bytes, "not worth it"
+        disk.has_room_for(32 * small_bytes)
+        work.roll(102)
+        work.settle()
+        assert 4 * small_bytes <= work.writer.roll_bytes < 8 * small_bytes
+
+
+def test_a_volume_that_is_full_again_and_again_is_not_said_at_each_roll_over(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "LEAST_EARLY_BYTES", 1000)
+    disk = desk.disk(whole(200), errno.ENOSPC)
+    with desk.writing(keeper=desk.keeper(Limits()), may_grow_bytes=whole(300)) as work:
+        for epoch in range(100, 110):
+            work.roll(epoch)
+            work.write(at(range(250)))
+            work.settle()
+            disk.has_room_for(whole(300))
+            work.roll(epoch)
+            work.settle()
+            disk.has_room_for(0)
+
+    assert len(desk.told.texts("late_roll")) == 1
 
 
 def told_paths(desk: Desk) -> list[str]:

@@ -4,14 +4,19 @@ import os
 import random
 import shutil
 import sqlite3
+import struct
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from daemonlogger_py.errors import CatalogError
 from daemonlogger_py.savefile import catalog_pages
 from daemonlogger_py.savefile.catalog import Catalog
 from daemonlogger_py.savefile.catalog_rows import SEALED, Entry
+from daemonlogger_py.savefile.crc32 import crc32
 
 FLIPS = 60
 
@@ -115,6 +120,94 @@ def test_a_log_that_ends_within_a_frame_is_no_damage(logged: Path, tmp_path: Pat
     log = Path(f"{logged}-wal").read_bytes()
     Path(f"{copy}-wal").write_bytes(log + log[32:500])
     assert list(catalog_pages.log_faults(str(copy))) == []
+
+
+def wal(big: bool, page_bytes: int, frames: list[tuple[bytes, bool]], tail: bytes) -> bytes:
+    """A log whose header fits its checksum, as do those of its frames that say so."""
+
+    def added(state: tuple[int, int], data: bytes) -> tuple[int, int]:
+        first, second = state
+        for even, odd in struct.iter_unpack(">II" if big else "<II", data[: len(data) // 8 * 8]):
+            first = (first + even + second) & 0xFFFFFFFF
+            second = (second + odd + first) & 0xFFFFFFFF
+        return first, second
+
+    log = struct.pack(">6I", 0x377F0682 + big, 3007000, page_bytes, 0, 1, 2)
+    state = added((0, 0), log)
+    log += struct.pack(">2I", *state)
+    for content, fits in frames:
+        page = (content or b"x").ljust(min(page_bytes, 65536), content[:1] or b"x")
+        head = struct.pack(">2I", 1, 1)
+        state = added(state, head + page) if fits else state
+        log += head + struct.pack(">4I", 1, 2, *state) + page
+    return log + tail
+
+
+@pytest.mark.parametrize("page_bytes", [0, 1, 3, 4, 8, 256, 511, 513, 520, 1000, 65535, 65537])
+def test_a_log_whose_pages_cannot_be_so_large_is_damaged(tmp_path: Path, page_bytes: int) -> None:
+    (tmp_path / "p.catalog-wal").write_bytes(wal(False, page_bytes, [], b"\1" * 4000))
+    assert list(catalog_pages.log_faults(str(tmp_path / "p.catalog"))) == [
+        "the header of its write-ahead log is damaged"
+    ]
+
+
+@pytest.mark.parametrize("page_bytes", [512 << power for power in range(8)])
+@pytest.mark.parametrize("big", [False, True])
+def test_a_log_with_pages_of_any_size_is_read(tmp_path: Path, big: bool, page_bytes: int) -> None:
+    path = str(tmp_path / "p.catalog")
+    log = wal(big, page_bytes, [(b"a", True), (b"b", True), (b"c", True)], b"")
+    Path(f"{path}-wal").write_bytes(log)
+    assert list(catalog_pages.log_faults(path)) == []
+    at = 32 + 24 + page_bytes
+    Path(f"{path}-wal").write_bytes(log[: at + 30] + b"?" + log[at + 31 :])
+    assert list(catalog_pages.log_faults(path)) == [
+        f"its write-ahead log is damaged at byte offset {at}"
+    ]
+
+
+@given(
+    st.one_of(
+        st.binary(max_size=3000),
+        st.builds(
+            wal,
+            st.booleans(),
+            st.one_of(
+                st.sampled_from([512, 1024, 4096, 65536]),
+                st.integers(0, 5000),
+                st.integers(0, (1 << 32) - 1),
+            ),
+            st.lists(st.tuples(st.binary(max_size=20), st.booleans()), max_size=3),
+            st.binary(max_size=600),
+        ),
+    )
+)
+def test_whatever_is_in_a_log_it_has_at_most_one_fault(log: bytes) -> None:
+    with TemporaryDirectory() as folder:
+        Path(f"{folder}/p.catalog-wal").write_bytes(log)
+        assert len(list(catalog_pages.log_faults(f"{folder}/p.catalog"))) <= 1
+
+
+def sums(page_bytes: int, pages: int, rest: bytes) -> bytes:
+    data = struct.pack("<8sIIQ", b"DLpages1", page_bytes, pages, 7) + rest
+    return data + struct.pack("<I", crc32(data))
+
+
+@given(
+    st.one_of(
+        st.binary(max_size=100),
+        st.builds(
+            sums,
+            st.one_of(st.sampled_from([0, 512, 4096]), st.integers(0, (1 << 32) - 1)),
+            st.one_of(st.integers(0, 8), st.integers(0, (1 << 32) - 1)),
+            st.binary(max_size=50),
+        ),
+    )
+)
+def test_whatever_is_in_checksums_is_no_more_than_faults(data: bytes) -> None:
+    with TemporaryDirectory() as folder:
+        Path(f"{folder}/p.catalog").write_bytes(b"x" * 1000)
+        Path(f"{folder}/p.catalog-pages").write_bytes(data)
+        assert len(list(catalog_pages.page_faults(f"{folder}/p.catalog", 7))) <= 100
 
 
 def test_checksums_of_another_transaction_say_nothing(settled: Path, tmp_path: Path) -> None:

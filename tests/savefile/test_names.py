@@ -5,7 +5,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from daemonlogger_py.savefile.listing import NAME_MAX
-from daemonlogger_py.savefile.names import Naming, SavefileName
+from daemonlogger_py.savefile.names import COMPRESSED, Naming, SavefileName
 
 PREFIXES = ["daemonlogger.pcap", "t", "a.b", "a+b", "[x]*", "^$", "a b", "é", "\udcff", ".", "a.1"]
 
@@ -137,3 +137,16 @@ def test_any_name_is_read_without_error(ending: str) -> None:
     parsed = Naming("p").parse("p." + ending)
     if parsed is not None:
         assert all(character in "0123456789." for character in ending)
+
+
+@pytest.mark.parametrize("prefix", ["t", "a.gz", "gz", "a.1"])
+@pytest.mark.parametrize("end", COMPRESSED)
+def test_what_was_compressed(prefix: str, end: str) -> None:
+    naming = Naming(prefix)
+    for ending, numbers in ((".12", (12, 0)), (".12.003", (12, 3))):
+        was = prefix + ending
+        assert naming.parse_compressed(was + end) == SavefileName(*numbers, was)
+        assert naming.parse_compressed(was + end + end) is None
+        assert naming.parse_compressed(was) is None
+    for other in ("", end, f".{end}", f".x{end}", f".12{end}.1", f".12.{end}"):
+        assert naming.parse_compressed(prefix + other) is None
