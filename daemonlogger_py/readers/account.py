@@ -16,7 +16,7 @@ _INTEGERS = (
     "pid", "started_ns", "now_ns", "received", "dropped", "if_dropped", "lost", "written",
     "written_bytes", "buffers_used_bytes", "buffers_limit_bytes", "savefile_bytes", "ring_files",
     "ring_bytes", "oldest_ns", "volume_total_bytes", "volume_free_bytes", "room_bytes",
-    "pinned_bytes", "catalog_behind", "missed_messages",
+    "pinned_bytes", "pinned_open_bytes", "catalog_behind", "missed_messages",
 )  # fmt: skip
 _NUMBERS = ("rate_packets", "rate_bytes")
 _TEXTS = ("version", "interface", "filter", "savefile")
@@ -141,7 +141,8 @@ def _all_pinned(account: Mapping[str, Any]) -> bool:
     pinned_bytes, ring_bytes = account["pinned_bytes"], account["ring_bytes"]
     if not pinned_bytes or ring_bytes is None:
         return False
-    return bool(pinned_bytes >= ring_bytes - (account["savefile_bytes"] or 0))
+    sealed_pinned_bytes = pinned_bytes - (account["pinned_open_bytes"] or 0)
+    return bool(sealed_pinned_bytes >= ring_bytes - (account["savefile_bytes"] or 0))
 
 
 def _catalog_lines(account: Mapping[str, Any]) -> Iterator[Fact]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from daemonlogger_py.errors import SourceError
 from daemonlogger_py.readers.figures import counted, utc
+from daemonlogger_py.savefile import names
 from daemonlogger_py.savefile.catalog import Catalog
 from daemonlogger_py.savefile.catalog_end import ends
 from daemonlogger_py.savefile.catalog_rows import Gap, Run
@@ -19,22 +20,29 @@ if TYPE_CHECKING:
     from daemonlogger_py.readers.archive import Directory
 
 MOST_LINES = 20
-SOCKET = ".socket"
+SOCKET = names.SOCKET
 _BOOT_ID = "/proc/sys/kernel/random/boot_id"
 _ANSWER_S = 1.0
 
+_NOT_RECORDED = "not recorded"
 # What a kind means for the packets of its span, and what it is called.
 MEANING = {
-    "stopped": ("not recorded", "stopped"),
-    "crashed": ("not recorded", "the recorder was killed"),
+    "stopped": (_NOT_RECORDED, "stopped"),
+    "crashed": (_NOT_RECORDED, "the recorder was killed"),
     "dropped": ("incomplete", "dropped by the kernel"),
     "lost": ("incomplete", "lost by the recorder"),
     "disk_stalled": ("perhaps incomplete", "the disk stalled"),
-    "disk_full": ("not recorded", "the disk was full"),
-    "interface_down": ("not recorded", "the interface was down"),
+    "disk_full": (_NOT_RECORDED, "the disk was full"),
+    "interface_down": (_NOT_RECORDED, "the interface was down"),
     "clock_stepped": ("times are not to be relied on", "the clock was set"),
     "unknown": ("not known what was recorded", ""),
 }
+
+
+def is_unrecorded(gap: Gap) -> bool:
+    """Whether nothing of its span was recorded: neither some of it, nor perhaps all."""
+    what, _ = MEANING.get(gap.kind, (_NOT_RECORDED, gap.kind))
+    return what == _NOT_RECORDED and gap.packets is None
 
 
 class Untold:
@@ -128,7 +136,7 @@ def unfinished(catalog: Catalog, to_ns: int | None) -> list[Gap]:
 
 
 def _line(directory: "Directory | None", gap: Gap) -> str:
-    what, why = MEANING.get(gap.kind, ("not recorded", gap.kind))
+    what, why = MEANING.get(gap.kind, (_NOT_RECORDED, gap.kind))
     if gap.packets is not None:
         why = f"{counted(gap.packets, 'packet')} {why}".rstrip()
     detail = gap.detail if gap.detail.isprintable() else repr(gap.detail)
@@ -168,7 +176,7 @@ def answers(catalog_path: str) -> bool:
     """Whether a recorder's process listens beside the catalog; where that is not known, it does."""
     import socket
 
-    directory, name = os.path.split(catalog_path.removesuffix(".catalog") + SOCKET)
+    directory, name = os.path.split(catalog_path.removesuffix(names.CATALOG) + SOCKET)
     try:
         dir_fd = os.open(directory or os.curdir, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     except FileNotFoundError:

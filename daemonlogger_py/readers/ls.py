@@ -13,6 +13,7 @@ from daemonlogger_py.errors import CatalogError, SourceError
 from daemonlogger_py.readers.archive import Archive, Directory
 from daemonlogger_py.readers.asides import asides
 from daemonlogger_py.readers.figures import counted, duration, size
+from daemonlogger_py.readers.gaps import is_unrecorded
 from daemonlogger_py.readers.ls_rows import (
     FOR_PEOPLE,
     FOR_PROGRAMS,
@@ -58,7 +59,7 @@ class Totals:
     def add_gap(self, gap: Gap) -> None:
         """Count a gap, and how long nothing was recorded if nothing was."""
         self.gaps += 1
-        if gap.packets is not None:
+        if not is_unrecorded(gap):
             return
         to_ns = self._to_ns if gap.to_ns is None else min(gap.to_ns, self._to_ns)
         # They may overlap: a crash, and within it the clock was set.
@@ -82,7 +83,8 @@ class Totals:
         if self.pinned:
             parts.append(f"{size(self.pinned_bytes)} in {self.pinned:,} pinned")
         if self.gaps:
-            parts.append(f"{counted(self.gaps, 'gap')}, {duration(self.missed_ns)} not recorded")
+            missed = f", {duration(self.missed_ns)} not recorded" if self.missed_ns else ""
+            parts.append(f"{counted(self.gaps, 'gap')}{missed}")
         return "; ".join(parts)
 
 

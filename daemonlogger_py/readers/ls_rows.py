@@ -5,6 +5,7 @@ sizes. Programs see all of it in every line, as numbers, and "-" for what is not
 """
 
 import json
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple, Self
 
@@ -104,14 +105,14 @@ def rows_for_programs(things: Iterable[Listed | Gap], *, paths: bool) -> Iterato
 
 
 def json_line(thing: Listed | Gap) -> str:
-    """One JSON object; bytes of a name that are no UTF-8 come as lone surrogates, escaped."""
+    """One JSON object; bytes of a path that are no UTF-8 come as lone surrogates, escaped."""
     if isinstance(thing, Gap):
         return json.dumps({"type": "gap"} | thing._asdict())
     member, entry = thing.member, thing.member.entry
     return json.dumps(
         {
             "type": "savefile",
-            "path": member.shown,
+            "path": os.path.join(member.directory.path, member.name),
             "name": member.name,
             "state": member.state,
             "epoch": member.epoch,

@@ -21,7 +21,7 @@ from daemonlogger_py.readers.output import write_lines
 from daemonlogger_py.readers.tables import Column, Row, on_terminal, show
 from daemonlogger_py.savefile.catalog import Catalog
 from daemonlogger_py.savefile.catalog_rows import END_NS, LARGEST, Pin
-from daemonlogger_py.savefile.names import printable
+from daemonlogger_py.savefile.names import CATALOG, printable
 from daemonlogger_py.savefile.pinned import earliest_ns, latest_ns, merged
 
 FOR_PEOPLE = (
@@ -160,7 +160,7 @@ def _asides(directory: Directory) -> Asides:
 
 
 def _catalog(directory: Directory, *, write: bool) -> Catalog:
-    path = os.path.join(directory.path, f"{directory.prefix}.catalog")
+    path = os.path.join(directory.path, f"{directory.prefix}{CATALOG}")
     if not os.path.lexists(path):
         raise CatalogError(
             f"{printable(path)}: not there, and pins are kept in it; a recorder makes it, as does"

@@ -18,7 +18,7 @@ from daemonlogger_py.readers.account import account_of, facts_of
 from daemonlogger_py.readers.figures import counted, size, utc
 from daemonlogger_py.readers.output import write_lines
 from daemonlogger_py.readers.tables import Fact, console, drawn_facts, show_facts
-from daemonlogger_py.savefile.names import printable
+from daemonlogger_py.savefile.names import CATALOG, SOCKET, printable
 
 if TYPE_CHECKING:
     from daemonlogger_py.savefile.catalog_rows import Run
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 ANSWER_S = 3.0
 """How long a recorder may take for its account; a busy disk does not hold it up."""
 MAX_ANSWER_BYTES = 1 << 20
-SOCKET_SUFFIX, CATALOG_SUFFIX = ".socket", ".catalog"
 
 
 class NobodyError(Exception):
@@ -63,7 +62,7 @@ class Place:
     def _only_prefix(self) -> str | None:
         with os.scandir(self.dir_fd) as entries:
             names = [entry.name for entry in entries]
-        for suffix, is_type in ((SOCKET_SUFFIX, stat.S_ISSOCK), (CATALOG_SUFFIX, stat.S_ISREG)):
+        for suffix, is_type in ((SOCKET, stat.S_ISSOCK), (CATALOG, stat.S_ISREG)):
             found = [name for name in names if name.endswith(suffix) and name != suffix]
             prefixes = sorted(
                 name.removesuffix(suffix) for name in found if is_type(self._mode(name))
@@ -162,8 +161,8 @@ def _facts(place: Place) -> list[Fact]:
 
 def _asked(place: Place) -> dict[str, Any]:
     if place.prefix is None:
-        raise NobodyError(f"there is no {_prefix_of_savefiles(place)}{SOCKET_SUFFIX}")
-    return ask(place.dir_fd, f"{place.prefix}{SOCKET_SUFFIX}")
+        raise NobodyError(f"there is no {_prefix_of_savefiles(place)}{SOCKET}")
+    return ask(place.dir_fd, f"{place.prefix}{SOCKET}")
 
 
 def _prefix_of_savefiles(place: Place) -> str:

@@ -38,6 +38,7 @@ WHOLE = {
     "limits": ["--max-bytes 300g"],
     "room_bytes": 288 << 30,
     "pinned_bytes": 0,
+    "pinned_open_bytes": 0,
     "catalog_behind": 0,
     "missed_messages": 0,
 }
@@ -88,6 +89,14 @@ def test_what_people_are_told() -> None:
         (
             {"pinned_bytes": (12 << 30) - (5 << 20)},
             "nothing can be pruned: all savefiles are pinned",
+        ),
+        (
+            {"rate_bytes": 0, "pinned_bytes": 12 << 30, "pinned_open_bytes": 5 << 20},
+            "nothing can be pruned: all savefiles are pinned",
+        ),
+        (
+            {"rate_bytes": 0, "pinned_bytes": (12 << 30) - 1, "pinned_open_bytes": 5 << 20},
+            "288 GiB until the oldest unpinned savefile is pruned; nothing is written now",
         ),
         ({"room_bytes": None}, "not known"),
         ({"room_bytes": None, "limits": []}, "there is no limit: nothing is pruned"),

@@ -147,10 +147,19 @@ def test_json_of_a_savefile() -> None:
     }  # fmt: skip
 
 
+def test_the_path_in_json_opens_the_file() -> None:
+    place = PLACE._replace(path="rn/e\x1b[31m\udcffX", shown="rn/'e\\x1b[31m\\udcffX'")
+    line = json_line(listed(directory=place))
+    assert json.loads(line)["path"] == f"rn/e\x1b[31m\udcffX/p.{FIRST}"
+    assert line.isascii()
+    assert line.isprintable()
+
+
 def test_json_of_what_is_not_known_and_of_a_gap() -> None:
     found = json.loads(json_line(listed(name="p.\udcff")))
     assert (found["in_catalog"], found["packets"], found["dropped"]) == (False, None, None)
     assert found["name"] == "p.\udcff"
+    assert found["path"] == "ring/p.\udcff"
     gap = json.loads(json_line(Gap(3, "dropped", 1, 2, packets=5, savefile="p.1")))
     assert gap == {
         "type": "gap", "number": 3, "kind": "dropped", "from_ns": 1, "to_ns": 2, "packets": 5,

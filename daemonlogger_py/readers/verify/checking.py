@@ -17,21 +17,17 @@ from typing import NamedTuple
 from daemonlogger_py.config.archive import VerifyConfig, Where
 from daemonlogger_py.errors import CatalogError
 from daemonlogger_py.readers.archive import Directory, Member
+from daemonlogger_py.readers.inputs.decompress import LEAST_BYTES, format_of
 from daemonlogger_py.readers.inputs.directory import PCAPNG_MAGIC
 from daemonlogger_py.readers.output import write_lines
 from daemonlogger_py.readers.verify.looking import Asked, Looking, in_order
 from daemonlogger_py.readers.verify.verdict import CatalogVerdict, Verdict
 from daemonlogger_py.savefile.catalog_rows import ARCHIVED, OPEN, Entry
+from daemonlogger_py.savefile.holes import is_file
 from daemonlogger_py.savefile.leases import is_written
 from daemonlogger_py.savefile.records import Walk, walk
 from daemonlogger_py.savefile.survey import sha256_of
 
-FOREIGN_MAGIC = {
-    PCAPNG_MAGIC: "pcapng",
-    b"\x1f\x8b": "gzip",
-    b"\x28\xb5\x2f\xfd": "zstd",
-    b"\xfd7zXZ": "xz",
-}
 FILE_HEADER_BYTES = 24
 # A recorder says that it pruned a savefile a moment after it did.
 _PRUNED_S = 1.0
@@ -145,7 +141,7 @@ def _of_savefile(path: str, fd: int, task: _Task, counter: Counter) -> Verdict:
     if not stat.S_ISREG(status.st_mode):
         return Verdict(path, damage="not a regular file")
     faults = [*_compared(fd, status, task, counter), *_of_sidecar(fd, task.sidecar)]
-    foreign = foreign_format(os.pread(fd, 8, 0))
+    foreign = foreign_format(fd)
     if foreign:
         damage = f"not verified: {foreign}, and only classic pcap is verified"
         return Verdict(path, size_bytes=status.st_size, damage=damage, faults=tuple(faults))
@@ -191,9 +187,10 @@ def _of_sidecar(fd: int, sidecar: str | None) -> list[str]:
             for fault in sidecar_faults(fd, sidecar)]  # fmt: skip
 
 
-def foreign_format(head: bytes) -> str | None:
-    """What a file that begins so is, if it is not classic pcap."""
-    return next((name for magic, name in FOREIGN_MAGIC.items() if head.startswith(magic)), None)
+def foreign_format(fd: int) -> str | None:
+    """What a file is by its first bytes, if that is known and not classic pcap."""
+    head = os.pread(fd, LEAST_BYTES, 0)
+    return "pcapng" if head.startswith(PCAPNG_MAGIC) else format_of(head)
 
 
 def _of_catalogs(asked: Asked, where: Where) -> Iterator[CatalogVerdict]:
@@ -212,14 +209,14 @@ def _of_catalogs(asked: Asked, where: Where) -> Iterator[CatalogVerdict]:
 
 def _gone(directory: Directory) -> Iterator[str]:
     """Savefiles that the catalog has and the directory has not."""
-    missing = [name for name in _sealed(directory) if not _is_there(directory, name)]
+    missing = [name for name in _sealed(directory) if not is_file(directory.dir_fd, name)]
     if missing:
         # What is recording may have pruned them, and what was killed may not have said so.
         time.sleep(_PRUNED_S)
         if not _last_run_ended(directory):
             return
     for name in missing:
-        if _is_sealed(directory, name) and not _is_there(directory, name):
+        if _is_sealed(directory, name) and not is_file(directory.dir_fd, name):
             yield f"{name} is gone, and was not pruned"
 
 
@@ -239,14 +236,6 @@ def _is_sealed(directory: Directory, name: str) -> bool:
     except CatalogError:
         return False
     return entry is not None and entry.state not in (OPEN, ARCHIVED)
-
-
-def _is_there(directory: Directory, name: str) -> bool:
-    try:
-        os.stat(name, dir_fd=directory.dir_fd, follow_symlinks=False)
-    except (OSError, ValueError):  # a row may say anything
-        return False
-    return True
 
 
 def _last_run_ended(directory: Directory) -> bool:

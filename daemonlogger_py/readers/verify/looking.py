@@ -40,10 +40,14 @@ class Asked(NamedTuple):
     def with_entries(self) -> Iterator[tuple[Member, Entry | None]]:
         """Each with its entry in the catalog, also one that is about the file as it was."""
         archive = self.archive
-        return heapq.merge(
-            *map(archive.with_entries, archive.directories),
+        known = len(archive.directories)
+        yield from heapq.merge(
+            *map(archive.with_entries, archive.directories[:known]),
             key=lambda both: age_order(both[0].name),
         )
+        # What was compressed meanwhile, where nothing was before.
+        for directory in archive.directories[known:]:
+            yield from archive.with_entries(directory)
 
     @property
     def directories(self) -> Sequence[Directory]:

@@ -18,7 +18,6 @@ from daemonlogger_py.readers.figures import counted
 from daemonlogger_py.readers.gaps import answers
 from daemonlogger_py.readers.holes import holes, is_recorded
 from daemonlogger_py.readers.inputs.directory import age_order
-from daemonlogger_py.readers.inputs.names import CATALOG
 from daemonlogger_py.readers.output import tell, write_lines
 from daemonlogger_py.readers.verify.checking import Counter
 from daemonlogger_py.readers.verify.looking import Looking, in_order
@@ -37,9 +36,9 @@ from daemonlogger_py.savefile.catalog_rows import (
     Pin,
     Run,
 )
-from daemonlogger_py.savefile.holes import Hole
+from daemonlogger_py.savefile.holes import Hole, is_file
 from daemonlogger_py.savefile.leases import is_written
-from daemonlogger_py.savefile.names import SavefileName, printable
+from daemonlogger_py.savefile.names import CATALOG, SavefileName, printable
 from daemonlogger_py.savefile.survey import survey
 
 REBUILT = ".rebuilt"
@@ -255,14 +254,14 @@ def _replaced(
             before = catalog.entry(entry.name)
             if before is not None and _is_altered(entry, before, relinked.get(entry.name, ())):
                 altered.append(entry.name)
-            if kept is None or _is_there(directory, entry.name):
+            if kept is None or is_file(directory.dir_fd, entry.name):
                 new.append(_with_counts(entry, before))
         if kept is not None:
             # They are being written, or were sealed since.
             keep += (
                 one.name
                 for one in catalog.unlinked_entries(0, LARGEST)
-                if one.name not in surveyed.names and _is_there(directory, one.name)
+                if one.name not in surveyed.names and is_file(directory.dir_fd, one.name)
             )
         catalog.replace_entries(new, keep)
     return sorted(altered, key=age_order)
@@ -279,14 +278,6 @@ def _add_holes(catalog: Catalog, missing: Iterable[Hole]) -> None:
     """Write them down as a recorder would: afterwards no entry is left that says so."""
     for hole in missing:
         catalog.add_gap(hole.gap())
-
-
-def _is_there(directory: Directory, name: str) -> bool:
-    try:
-        os.stat(name, dir_fd=directory.dir_fd, follow_symlinks=False)
-    except OSError:
-        return False
-    return True
 
 
 def _published(new: str, path: str, *, there: bool) -> str:

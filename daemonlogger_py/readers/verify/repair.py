@@ -20,7 +20,6 @@ from daemonlogger_py.config.archive import VerifyConfig
 from daemonlogger_py.errors import CatalogError
 from daemonlogger_py.readers.archive import Member
 from daemonlogger_py.readers.figures import counted
-from daemonlogger_py.readers.inputs.names import CATALOG
 from daemonlogger_py.readers.output import tell, write_lines
 from daemonlogger_py.readers.verify.checking import Counter, foreign_format
 from daemonlogger_py.readers.verify.looking import Asked, Looking, in_order
@@ -34,7 +33,7 @@ from daemonlogger_py.savefile.asides import kept_name, unfinished_name
 from daemonlogger_py.savefile.catalog import Catalog
 from daemonlogger_py.savefile.catalog_rows import RECOVERED, Entry
 from daemonlogger_py.savefile.leases import has_writer, hold
-from daemonlogger_py.savefile.names import Naming, SavefileName, printable
+from daemonlogger_py.savefile.names import CATALOG, Naming, SavefileName, printable
 from daemonlogger_py.savefile.records import Walk, parse_file_header, walk
 from daemonlogger_py.savefile.salvage import Range, Salvage, salvage
 from daemonlogger_py.savefile.survey import survey
@@ -126,7 +125,7 @@ def _one(member: Member, counter: Counter, index_dir: str | None) -> _Repaired:
 
 
 def _mended(path: str, fd: int, member: Member, index_dir: str | None) -> _Repaired:
-    foreign = foreign_format(os.pread(fd, 8, 0))
+    foreign = foreign_format(fd)
     if foreign:
         damage = f"not repaired: {foreign}, and only classic pcap is repaired"
         return _Repaired(Verdict(path, damage=damage), None, None)

@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import lzma
 import os
 import sqlite3
 from pathlib import Path
@@ -79,6 +80,10 @@ def test_zeros_behind_the_last_record(tmp_path: Path) -> None:
         (b"\n\r\r\n" + bytes(100), "pcapng, and only classic pcap is verified"),
         (b"\x1f\x8b\x08" + bytes(100), "gzip, and only classic pcap is verified"),
         (b"\x28\xb5\x2f\xfd" + bytes(100), "zstd, and only classic pcap is verified"),
+        (b"BZh9" + bytes(100), "bzip2, and only classic pcap is verified"),
+        (b"PK\3\4" + bytes(100), "zip, and only classic pcap is verified"),
+        (b"\x04\x22\x4d\x18" + bytes(100), "lz4, and only classic pcap is verified"),
+        (lzma.compress(b"x", lzma.FORMAT_ALONE), "lzma, and only classic pcap is verified"),
         (b"\xfd7zXZ\0" + bytes(100), "xz, and only classic pcap is verified"),
         (b"hello, world, this is text", "not a classic pcap at byte offset 0"),
         (b"", "file header cut short at byte offset 0"),
@@ -242,10 +247,13 @@ def test_a_time_of_the_file_is_not_its_content(ring: Path) -> None:
     assert faults(ring) == {}
 
 
-def test_a_savefile_that_is_gone(ring: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("instead", ["nothing", "a directory"])
+def test_a_savefile_that_is_gone(ring: Path, monkeypatch: pytest.MonkeyPatch, instead: str) -> None:
     monkeypatch.setattr("daemonlogger_py.readers.verify.checking._PRUNED_S", 0.0)
     gone = savefiles(ring)[1]
     gone.unlink()
+    if instead == "a directory":
+        gone.mkdir()
     assert faults(ring) == {"p.catalog": (f"{gone.name} is gone, and was not pruned",)}
     assert faults(ring, hashes=False) == faults(ring)
     # A recorder that runs, or was killed, has not said all of it yet.

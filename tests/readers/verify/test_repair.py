@@ -1,5 +1,6 @@
 """Repairs: whole records stay, of every file and at every moment."""
 
+import bz2
 import fcntl
 import json
 import os
@@ -210,6 +211,18 @@ def test_what_is_no_classic_pcap_is_left_alone(
     assert status == 1
     assert "not repaired" in said[0] or "left as it is" in said[0]
     assert path.read_bytes() == content
+
+
+def test_what_is_compressed_is_not_called_damaged(
+    ring: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = first(ring)
+    path.write_bytes(bz2.compress(path.read_bytes()))
+    before = path.read_bytes()
+    status, said = repaired(of_ring(ring, repair=True), capsys)
+    assert status == 1
+    assert said[0].endswith("not repaired: bzip2, and only classic pcap is repaired")
+    assert path.read_bytes() == before
 
 
 def test_a_link_is_left_alone(ring: Path, capsys: pytest.CaptureFixture[str]) -> None:
