@@ -146,7 +146,8 @@ ENVIRONMENT = (
 DIFFERENCES = """\
 Every option here that daemonlogger 1.2.1 has keeps its letter and meaning. These differ:
 
-A name is never used twice. Two roll-overs in one second of the original overwrote the first file.
+A name is never used twice, also not while what it was given to is there as NAME.gz, .bz2, .xz,
+.lzma, .zst or .zip. Two roll-overs in one second of the original overwrote the first file.
 
 Roll-over by time and all signals act at once, also when no packet arrives.
 

@@ -17,9 +17,10 @@ last line has the totals. On a terminal it is a table in colours; otherwise colu
 blanks, numbers are plain, and "-" stands for what is not known or is not there.
 
 A PATH is a savefile, or a directory, which stands for every ring and every savefile in it, not for
-those in directories below. No savefile is walked: of one that the catalog does not know, or that
-was changed since, there is no more than its name and its size. dlctl verify --rebuild makes the
-catalog know it.
+those in directories below. What has another name there than PREFIX.EPOCH[.SERIAL], as
+compressed savefiles, comes behind the rings. No savefile is walked: of one that the catalog does
+not know, or that was changed since, there is no more than its name and its size. dlctl verify
+--rebuild makes the catalog know it.
 
 Names that a terminal might obey are quoted and escaped.
 """,

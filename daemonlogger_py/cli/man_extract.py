@@ -21,8 +21,10 @@ with and without. Any filter will do. What asks for something that no index hold
 or a flag of TCP, is answered by a scan, on all processors.
 
 What is read is also read while a recorder goes on: savefiles that are being read are pruned last,
-and one that was pruned meanwhile is named. Whatever was not recorded of the span is told on
-standard error, so that nothing found and nothing recorded are not the same answer.
+and one that was pruned meanwhile is named; one that was compressed meanwhile is read as it is.
+Where --follow is too slow for a ring, it says that savefiles were pruned before it could read them,
+and how many where the catalog knows. Whatever was not recorded of the span is told on standard
+error, so that nothing found and nothing recorded are not the same answer.
 """,
     sections=(
         Section(
@@ -40,7 +42,13 @@ Ended early by a signal, it is a whole file of the packets so far.
     ),
     exit_status=(
         ("0", "Done, also where no packet matched."),
-        ("1", "A savefile could not be read, or the output could not be written."),
+        (
+            "1",
+            (
+                "A savefile could not be read, with --follow also because it was pruned before, or"
+                " the output could not be written."
+            ),
+        ),
         ("2", "The command line or the filter is wrong, or there is no such ring."),
         (
             "130, 143",

@@ -7,8 +7,7 @@ or with a damaged one, all of it still works, from the savefiles alone.
 
 import os
 import stat
-import threading
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from typing import NamedTuple, Self
 
@@ -21,12 +20,9 @@ from daemonlogger_py.readers.inputs.directory import NUMBERED
 from daemonlogger_py.readers.inputs.names import (
     CATALOG,
     INDEX,
-    captures_in,
-    count_compressed,
+    compressed_in,
     read_name,
     require_ring,
-    ring_of,
-    unnumbered_in,
 )
 from daemonlogger_py.readers.inputs.ring import (
     Begin,
@@ -35,58 +31,21 @@ from daemonlogger_py.readers.inputs.ring import (
     names_in,
     only_prefix,
 )
+from daemonlogger_py.readers.members import UNKNOWN, Directory, Files, Member, joined
+from daemonlogger_py.readers.place import Key, Place, changed_ns_of, key_of
 from daemonlogger_py.savefile.catalog import Catalog
-from daemonlogger_py.savefile.catalog_rows import OPEN, Entry, Gap
-from daemonlogger_py.savefile.leases import is_written
-from daemonlogger_py.savefile.listing import sizes_and_times
+from daemonlogger_py.savefile.catalog_rows import Entry, Gap
+from daemonlogger_py.savefile.holes import compressed_name
 from daemonlogger_py.savefile.names import Naming, SavefileName, printable
 
-__all__ = ["Archive", "Directory", "Member", "gap_lines"]
+__all__ = ["UNKNOWN", "Archive", "Directory", "Member", "gap_lines"]
 
-UNKNOWN = "unknown"
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-# O_NONBLOCK: what has become a pipe is not waited for.
-_FILE = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
 # At a roll-over two savefiles are being written: the next is begun before the last one is sealed.
 _BEING_WRITTEN = 2
 # More single questions to the catalog than this cost more than reading all between them.
 _ASKED_ONE_BY_ONE = 50
-_WORTH_A_THREAD = 200
 _AT_ONCE = 1000  # savefiles whose entries are in memory while they are gone through one by one
-
-
-class Directory(NamedTuple):
-    """The savefiles of one prefix in one directory, or its captures that have other names."""
-
-    dir_fd: int
-    shown: str  # as messages call it
-    path: str
-    prefix: str | None  # None: captures that are not named PREFIX.EPOCH[.SERIAL]
-    catalog: Catalog | None
-    index_dir: str | None  # where its sidecars are unless --index-dir says otherwise
-
-
-class Member(NamedTuple):
-    """One savefile."""
-
-    directory: Directory
-    name: str
-    epoch: int  # 0 without a prefix, as is
-    serial: int
-    size_bytes: int
-    modified_ns: int
-    state: str  # "open", "sealed", "recovered"; "unknown": no entry, and nobody writes it
-    # What the catalog says but its chain, if it is about the file as it is now.
-    entry: Entry | None
-
-    @property
-    def shown(self) -> str:
-        """What messages call it."""
-        return os.path.join(self.directory.shown, printable(self.name))
-
-    def open(self) -> int:
-        """A descriptor to read it by. Raises OSError, FileNotFoundError once it is pruned."""
-        return os.open(self.name, _FILE, dir_fd=self.directory.dir_fd)
 
 
 class Complaint(NamedTuple):
@@ -105,6 +64,8 @@ class Archive:
 
     def __init__(self, where: Where, *, required: bool = False) -> None:
         self.directories: list[Directory] = []
+        self.rings: list[Directory] = []
+        """Those of them that were asked for as rings."""
         self.unread = 0
         """Savefiles of rings that somebody compressed: a ring's are read as they were recorded."""
         self.complaints: list[Complaint] = []
@@ -112,6 +73,10 @@ class Archive:
         self._where = where
         self._named: list[list[str] | None] = []  # per directory; None: whatever is in it
         self._dir_fds: dict[str, int] = {}
+        self._places: dict[Key, Place] = {}
+        self._told_compressed: set[str] = set()
+        self._names_in_rings: list[tuple[Directory, list[str]]] = []
+        self._looked_ns: dict[int, int | None] = {}  # when a ring's directory had changed last
         self._unread: set[int] = set()  # directories whose catalog failed meanwhile
         with ExitStack() as undo:
             undo.callback(self.close)
@@ -119,6 +84,9 @@ class Archive:
                 self._add_ring(ring, where.prefix, required=required)
             for path in where.paths:
                 self._add_path(path)
+            for directory, names in self._names_in_rings:
+                self._tell_compressed(directory, names)
+            self._names_in_rings.clear()
             undo.pop_all()
 
     def __enter__(self) -> Self:
@@ -219,6 +187,7 @@ class Archive:
             dir_fd = self._opened(path)
         except OSError as error:
             raise UsageError(f"--ring {shown}: {error.strerror}") from None
+        changed_ns = changed_ns_of(dir_fd)
         names = names_in(dir_fd, shown)
         if prefix is None:
             prefix = only_prefix(dir_fd, names, shown)
@@ -228,14 +197,29 @@ class Archive:
             raise UsageError(f"--prefix: {error}") from None
         if required:
             require_ring(naming, names, shown)
-        self._add(path, prefix, None)
-        compressed = count_compressed(names, naming)
-        if compressed:
-            self.unread += compressed
-            files = counted(compressed, "compressed savefile")
-            are, them = ("is", "it") if compressed == 1 else ("are", "them")
-            told = f"{shown}: {files} {are} not read with --ring; name {them}, or the directory"
-            self._complain(path, told)
+        directory = self._add(path, prefix, None)
+        if directory is not None:
+            self.rings.append(directory)
+            self._looked_ns[id(directory)] = changed_ns
+            self._names_in_rings.append((directory, names))
+
+    def _tell_compressed(self, directory: Directory, names: Sequence[str]) -> None:
+        """Say which savefiles of a ring are not read; `names` are those in its directory."""
+        if self._place_of(directory) is None:
+            naming = Naming(directory.prefix or "")
+            self._tell_unread(directory, compressed_in(names, naming, directory.dir_fd))
+
+    def _tell_unread(self, directory: Directory, names: Iterable[str]) -> None:
+        paths = {os.path.join(directory.path, name) for name in names} - self._told_compressed
+        if not paths:
+            return
+        self._told_compressed |= paths
+        self.unread += len(paths)
+        files = counted(len(paths), "compressed savefile")
+        are, them = ("is", "it") if len(paths) == 1 else ("are", "them")
+        shown = directory.shown
+        told = f"{shown}: {files} {are} not read with --ring; name {them}, or the directory"
+        self._complain(directory.path, told)
 
     def _add_path(self, path: str) -> None:
         try:
@@ -250,25 +234,50 @@ class Archive:
             raise SourceError(f"{printable(path)}: {error.strerror}") from None
 
     def _add_directory(self, path: str) -> None:
-        names = captures_in(path)
-        if not names:
+        dir_fd = self._opened(path)
+        key = key_of(dir_fd)
+        if key in self._places:
+            return
+        place = Place(path, dir_fd)
+        if not place.prefixes and not place.has_others:
             raise SourceError(f"{printable(path)}: no savefiles in this directory")
-        prefixes = {match[1] if (match := NUMBERED.fullmatch(name)) else None for name in names}
-        self._opened(path)
-        for prefix in sorted(prefixes, key=lambda prefix: (prefix is None, prefix or "")):
-            self._add(path, prefix, None, None if prefix is not None else ring_of(names))
+        self._places[key] = place
+        for prefix in sorted(place.prefixes):
+            self._add(path, prefix, None)
+        if place.has_others:
+            self._add_others(place)
+
+    def _add_others(self, place: Place) -> None:
+        """Add what is in a directory and has no name of a ring's savefile, unless it is there."""
+        self._add(place.path, None, None, place.of_others)
 
     def _add_file(self, path: str) -> None:
         parent, name = os.path.split(path)
         match = NUMBERED.fullmatch(name)
         prefix = match[1] if match else None
-        self._opened(parent)
+        key = key_of(self._opened(parent))
         for directory, named in zip(self.directories, self._named, strict=True):
-            if directory.prefix == prefix and directory.path == parent and named is not None:
-                if name not in named:
-                    named.append(name)
+            if directory.prefix != prefix or key_of(directory.dir_fd) != key:
+                continue
+            if named is None:
+                if self._is_in(directory, name):
+                    return
+            elif name in named:
+                return
+            elif directory.path == parent:
+                named.append(name)
                 return
         self._add(parent, prefix, [name])
+
+    def _is_in(self, directory: Directory, name: str) -> bool:
+        """Whether a file is one of those of a directory that is asked for as a whole."""
+        if directory.prefix is None:
+            place = self._place_of(directory)
+            return place is not None and place.holds(None, name)
+        return stat.S_ISREG(os.stat(name, dir_fd=directory.dir_fd, follow_symlinks=False).st_mode)
+
+    def _place_of(self, directory: Directory) -> Place | None:
+        return self._places.get(key_of(directory.dir_fd)) if self._places else None
 
     def _opened(self, path: str) -> int:
         if path not in self._dir_fds:
@@ -281,15 +290,37 @@ class Archive:
         prefix: str | None,
         named: list[str] | None,
         index_prefix: str | None = None,
-    ) -> None:
+    ) -> Directory | None:
+        """Add savefiles, unless all of that prefix are there; what was named of them goes."""
+        dir_fd = self._opened(path)
+        if named is None and not self._make_room(prefix, dir_fd):
+            return None
         catalog = None if prefix is None else self._catalog(os.path.join(path, prefix + CATALOG))
         index_prefix = prefix if prefix is not None else index_prefix
         index_dir = None if index_prefix is None else os.path.join(path, index_prefix + INDEX)
         shown = printable(path)
-        self.directories.append(
-            Directory(self._opened(path), shown, path, prefix, catalog, index_dir)
-        )
+        directory = Directory(dir_fd, shown, path, prefix, catalog, index_dir)
+        self.directories.append(directory)
         self._named.append(named)
+        return directory
+
+    def _make_room(self, prefix: str | None, dir_fd: int) -> bool:
+        """For all savefiles of that prefix; False: these are there."""
+        key = key_of(dir_fd)
+        for at in reversed(range(len(self.directories))):
+            directory, named = self.directories[at], self._named[at]
+            if directory.prefix != prefix or key_of(directory.dir_fd) != key:
+                continue
+            if named is None:
+                return False
+            kept = [one for one in named if not self._is_in(directory, one)]
+            if kept:
+                self._named[at] = kept
+                continue
+            if directory.catalog is not None:
+                directory.catalog.close()
+            del self.directories[at], self._named[at]
+        return True
 
     def _catalog(self, path: str) -> Catalog | None:
         if not os.path.lexists(path):
@@ -309,7 +340,7 @@ class Archive:
         self, directory: Directory, named: list[str] | None
     ) -> Iterator[tuple[Member, Entry | None]]:
         try:
-            names = _names(directory) if named is None else sorted(map(read_name, named))
+            names = self._names(directory) if named is None else sorted(map(read_name, named))
             newest = {name.name for name in names[-_BEING_WRITTEN:]}
             names.reverse()
             asked_one_by_one = named is not None and len(named) <= _ASKED_ONE_BY_ONE
@@ -318,12 +349,61 @@ class Archive:
                 some = names[: -_AT_ONCE - 1 : -1]
                 del names[-_AT_ONCE:]
                 followed = named is not None or directory.prefix is None
-                files = _Files(directory, some, followed=followed)
+                files = Files(directory, some, followed=followed)
                 # What is sealed in between has no entry, rather than a wrong one.
                 entries = self._entries(directory, some, asked_one_by_one=asked_one_by_one)
-                yield from _joined(directory, some, files.found(), entries, newest)
+                found = files.found()
+                if named is None:
+                    self._gone(directory, some, found)
+                yield from joined(directory, some, found, entries, newest)
         except OSError as error:
             raise SourceError(f"{directory.shown}: {error.strerror}") from None
+
+    def _names(self, directory: Directory) -> list[SavefileName]:
+        """The regular files that belong to it, oldest first. Raises OSError."""
+        place = self._place_of(directory)
+        if place is not None:
+            names = place.take(directory.prefix)
+            if place.has_others:
+                self._add_others(place)
+            self._tell_alike(place)
+            return names
+        names = Naming(directory.prefix or "").listed(directory.dir_fd)
+        # Afterwards: so that one that is compressed in between is seen once at least.
+        changed_ns = changed_ns_of(directory.dir_fd)
+        if changed_ns is None or changed_ns != self._looked_ns.get(id(directory)):
+            self._tell_compressed(directory, os.listdir(directory.dir_fd))
+            self._looked_ns[id(directory)] = changed_ns
+        return names
+
+    def _gone(
+        self,
+        directory: Directory,
+        names: Iterable[SavefileName],
+        found: Iterable[tuple[int, int] | None],
+    ) -> None:
+        """See to those that were compressed since they were listed: they are not pruned."""
+        place = self._place_of(directory)
+        for (_, _, name), size_and_time in zip(names, found, strict=True):
+            if size_and_time is not None:
+                continue
+            if place is not None:
+                place.gone(name)
+            elif (compressed := compressed_name(directory.dir_fd, name)) is not None:
+                self._tell_unread(directory, [compressed])
+        if place is not None and place.has_others:
+            self._add_others(place)
+
+    def _tell_alike(self, place: Place) -> None:
+        alike = [printable(name) for name in place.alike]
+        if not alike:
+            return
+        are, which = "is left out, which begins as its original that is", alike[0]
+        if len(alike) > 1:
+            are = "are left out, which begin as their originals that are"
+            which = f"{alike[0]} to {alike[-1]}"
+        told = f"{counted(len(alike), 'compressed file')} {are} there: {which}"
+        self._complain(place.path, f"{printable(place.path)}: {told}")
 
     def _entries(
         self, directory: Directory, names: Sequence[SavefileName], *, asked_one_by_one: bool
@@ -388,96 +468,8 @@ class Archive:
         return Begin.of(named, first_packet_ns(member.directory.dir_fd, member.name))
 
 
-def _names(directory: Directory) -> list[SavefileName]:
-    """The regular files that belong to it, oldest first. Raises OSError."""
-    if directory.prefix is None:
-        return unnumbered_in(directory.path or os.curdir)
-    return Naming(directory.prefix).listed(directory.dir_fd)
-
-
-class _Files(threading.Thread):
-    """What the kernel says of files, asked for while somebody else reads the catalog."""
-
-    def __init__(
-        self, directory: Directory, names: Iterable[SavefileName], *, followed: bool
-    ) -> None:
-        super().__init__(name="files", daemon=True)
-        self._dir_fd = directory.dir_fd
-        self._names = [name for _, _, name in names]
-        self._followed = followed
-        self._found: list[tuple[int, int] | None] = []
-        self._error: OSError | None = None
-        if len(self._names) >= _WORTH_A_THREAD:
-            self.start()
-        else:
-            self.run()
-
-    def run(self) -> None:
-        """Ask, in a thread or for few files in the caller's."""
-        try:
-            self._found = sizes_and_times(self._dir_fd, self._names, followed=self._followed)
-        except OSError as error:
-            self._error = error
-
-    def found(self) -> list[tuple[int, int] | None]:
-        """Size and time of each, None of what is gone by now. Raises OSError."""
-        if self.ident is not None:
-            self.join()
-        if self._error is not None:
-            raise self._error
-        return self._found
-
-
-def _joined(
-    directory: Directory,
-    names: Iterable[SavefileName],
-    found: Iterable[tuple[int, int] | None],
-    entries: Mapping[str, Entry],
-    newest: Container[str],
-) -> list[tuple[Member, Entry | None]]:
-    """Savefiles with their entries; what of these is believed decides what a savefile is.
-
-    Those that were pruned meanwhile are left out.
-    """
-    joined: list[tuple[Member, Entry | None]] = []
-    for (epoch, serial, name), size_and_time in zip(names, found, strict=True):
-        if size_and_time is None:
-            continue
-        entry = entries.get(name)
-        known = entry if entry is not None and _is_about(entry, size_and_time) else None
-        if known is not None:
-            # What is equal is in memory once.
-            name, state = known.name, known.state
-            size_and_time = known.size_bytes, known.modified_ns
-        elif name in newest or (entry is not None and entry.state == OPEN):
-            state = _state(directory, name)
-        else:
-            state = UNKNOWN
-        joined.append((Member(directory, name, epoch, serial, *size_and_time, state, known), entry))
-    return joined
-
-
-def _is_about(entry: Entry, size_and_time: tuple[int, int]) -> bool:
-    """Whether the entry describes the file as it is now."""
-    return (entry.size_bytes, entry.modified_ns) == size_and_time and entry.state != OPEN
-
-
 def _holds(entry: Entry, from_ns: int | None, to_ns: int | None) -> bool:
     if entry.first_ns is None or entry.last_ns is None:
         return not entry.ordered  # its records could not be walked
     late = to_ns is not None and entry.first_ns >= to_ns
     return not (late or (from_ns is not None and entry.last_ns < from_ns))
-
-
-def _state(directory: Directory, name: str) -> str:
-    """Whether a recorder writes the savefile, by asking the kernel."""
-    try:
-        fd = os.open(name, _FILE, dir_fd=directory.dir_fd)
-    except OSError:
-        return UNKNOWN
-    try:
-        return OPEN if is_written(fd) else UNKNOWN
-    except OSError:
-        return UNKNOWN
-    finally:
-        os.close(fd)

@@ -324,6 +324,28 @@ def test_hook_runs_for_every_savefile_the_last_one_too(
     assert facts["DAEMONLOGGER_WHY"] == "exit"
 
 
+def test_no_name_is_given_again_once_its_savefile_is_compressed(
+    link: Link, record: Record, logs: Path, thousands: Load
+) -> None:
+    """Started again and again within a second, while the hook of the one before may still run."""
+    hook = logs / "hook"
+    hook.write_text('#!/bin/sh\nexec gzip -1 "$DAEMONLOGGER_FILE"\n')
+    hook.chmod(0o755)
+    starts, packets = 6, 5
+    with replaying(link, thousands, pps=1_000):
+        for _ in range(starts):
+            recorder = record(
+                *("-r", "-m", "9", "-n", "t", "-c", str(packets), "--on-roll", str(hook)),
+                listen=False,
+            )
+            assert recorder.ended() == 0
+
+    names = [path.name for path in logs.glob("t.[0-9]*")]
+    assert len(names) == starts
+    assert all(name.endswith(".gz") for name in names)
+    assert len({name.removesuffix(".gz") for name in names}) == starts
+
+
 @pytest.fixture
 def impatient(tmp_path: Path) -> Path:
     """What makes a recorder wait for hooks at its end for 3 seconds instead of 30."""

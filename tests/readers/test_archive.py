@@ -3,13 +3,16 @@
 import fcntl
 import gzip
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from daemonlogger_py.config.archive import Where
 from daemonlogger_py.errors import CatalogError, SourceError, UsageError
 from daemonlogger_py.readers import archive as module
+from daemonlogger_py.readers import members, place
 from daemonlogger_py.readers.archive import Archive, Member
 from daemonlogger_py.savefile.catalog_rows import ARCHIVED, OPEN, Gap
 
@@ -450,3 +453,153 @@ def test_compressed_savefiles_of_a_ring_are_told(tmp_path: Path) -> None:
         ((path, text),) = archive.complaints
     assert path == str(tmp_path)
     assert text.startswith(f"{tmp_path}: 2 compressed savefiles are not read with --ring; name")
+
+
+def test_a_compressed_savefile_of_another_time_is_read(tmp_path: Path) -> None:
+    """Recorders gave a name again once its savefile was compressed."""
+    made = make_ring(tmp_path)
+    other = HEADER + (tmp_path / made[2]).read_bytes()[24:]
+    (tmp_path / f"{made[1]}.gz").write_bytes(gzip.compress(other))
+    assert of_paths(tmp_path) == [*made, f"{made[1]}.gz"]
+    with Archive(Where(rings=(str(tmp_path),))) as archive:
+        assert archive.unread == 1
+
+
+def test_what_is_left_out_beside_its_original_is_told(tmp_path: Path) -> None:
+    alike = HEADER + os.urandom(1 << 16)
+    for name in ("p.1", "p.2"):
+        (tmp_path / name).write_bytes(alike)
+        (tmp_path / f"{name}.gz").write_bytes(gzip.compress(alike))
+        os.utime(tmp_path / f"{name}.gz", (1, 1))
+    with Archive(Where(paths=(str(tmp_path),))) as archive:
+        for _ in range(2):
+            assert names(archive.members()) == ["p.1", "p.2"]
+        ((_, text),) = archive.complaints
+    assert text == (
+        f"{tmp_path}: 2 compressed files are left out, which begin as their originals that are"
+        " there: p.1.gz to p.2.gz"
+    )
+
+
+@pytest.fixture
+def compressing(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Path], None]:
+    """Compress a savefile when a function of the archive has been called."""
+
+    def when(function: str, path: Path) -> None:
+        where = next(one for one in (place, members, module) if hasattr(one, function))
+        real = getattr(where, function)
+
+        def then(*args: Any, **named: Any) -> Any:
+            found = real(*args, **named)
+            if path.exists():
+                path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
+                path.unlink()
+            return found
+
+        monkeypatch.setattr(where, function, then)
+
+    return when
+
+
+Compressing = Callable[[str, Path], None]
+
+
+@pytest.mark.parametrize("others", [(), ("other.pcap",), (f"{PREFIX}.1.gz",)])
+@pytest.mark.parametrize("when", ["captures_in", "sizes_and_times"])
+def test_what_is_compressed_meanwhile_is_seen_once(
+    tmp_path: Path, compressing: Compressing, when: str, others: tuple[str, ...]
+) -> None:
+    made = make_ring(tmp_path)
+    for name in others:
+        (tmp_path / name).write_bytes(gzip.compress(HEADER) if name.endswith("gz") else HEADER)
+    os.utime(tmp_path, (1, 1))
+    path = str(tmp_path)
+    with Archive(Where(paths=(path,))) as archive:
+        compressing(when, tmp_path / made[1])
+        found = names(archive.members())
+        assert sorted(one.removesuffix(".gz") for one in found) == sorted(
+            [*made, *(one.removesuffix(".gz") for one in others)]
+        )
+        expected = [made[0], made[2], *others, f"{made[1]}.gz"]
+        assert names(archive.members()) == expected
+        assert names(archive.members()) == expected
+    with Archive(Where(paths=(path,))) as archive:
+        assert names(archive.members()) == expected
+
+
+@pytest.mark.parametrize("when", [None, "sizes_and_times"])
+def test_what_is_compressed_of_a_ring_meanwhile_is_told(
+    tmp_path: Path, compressing: Compressing, when: str | None
+) -> None:
+    made = make_ring(tmp_path)
+    (tmp_path / f"{PREFIX}.1.gz").write_bytes(gzip.compress(HEADER))
+    os.utime(tmp_path, (1, 1))
+    with Archive(Where(rings=(str(tmp_path),))) as archive:
+        assert archive.unread == 1
+        if when is None:
+            (tmp_path / made[1]).rename(tmp_path / f"{made[1]}.gz")
+        else:
+            compressing(when, tmp_path / made[1])
+        for _ in range(2):
+            found = names(archive.members())
+            assert [one for one in found if one != made[1]] == [made[0], made[2]]
+        assert archive.unread == 2
+
+
+def test_of_a_ring_that_is_compressed_the_catalog_tells(tmp_path: Path) -> None:
+    for name in make_ring(tmp_path):
+        (tmp_path / f"{name}.gz").write_bytes(gzip.compress((tmp_path / name).read_bytes()))
+        (tmp_path / name).unlink()
+    add_gap(tmp_path, "stopped", 100, 105)
+    (tmp_path / "u.catalog").touch()
+    with Archive(Where(paths=(str(tmp_path),))) as archive:
+        assert [one.prefix for one in archive.directories] == [PREFIX, None]
+        assert len(archive.members()) == 3
+        assert [gap.from_ns for _, gap in archive.gaps()] == [seconds(100)]
+        assert archive.complaints == []
+    with Archive(Where(rings=(str(tmp_path),)), required=True) as archive:
+        assert [one.prefix for one in archive.directories] == [PREFIX]
+        assert len(archive.gaps()) == 1
+        assert archive.unread == 3
+
+
+def test_each_savefile_is_there_once_however_it_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ring = tmp_path / "ring"
+    made = make_ring(ring)
+    (ring / "x.pcap").write_bytes(HEADER)
+    (ring / "text").touch()
+    (ring / "link").symlink_to("x.pcap")
+    (tmp_path / "way").symlink_to("ring")
+    monkeypatch.chdir(tmp_path)
+    everything = [*made, "x.pcap"]
+    cases: list[tuple[tuple[str, ...], tuple[str, ...], list[str]]] = [
+        (("ring", "ring"), (), everything),
+        (("ring", "./ring/"), (), everything),
+        (("ring", "way"), (), everything),
+        ((), ("ring", "way"), made),
+        (("ring",), ("way",), everything),
+        (("ring", f"ring/{made[1]}", "way/x.pcap"), (), everything),
+        ((f"ring/{made[1]}", "way/x.pcap", "ring"), (), everything),
+        ((f"ring/{made[1]}", f"way/{made[1]}", f"way/{made[0]}"), (), [made[1], made[0]]),
+        ((f"ring/{made[1]}",), ("ring",), made),
+        (("ring/x.pcap",), ("ring",), [*made, "x.pcap"]),
+        (("ring/text", "ring/link", "ring"), (), ["link", "text", *everything]),
+        (("ring", "ring/text", "ring/link"), (), [*everything, "link", "text"]),
+    ]
+    before = len(os.listdir("/proc/self/fd"))
+    for paths, rings, expected in cases:
+        with Archive(Where(paths=paths, rings=rings)) as archive:
+            assert names(archive.members()) == expected, (paths, rings)
+            assert all(one.entry for one in archive.members() if one.name in made)
+        assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_what_is_compressed_of_a_ring_is_read_where_its_directory_is_named(tmp_path: Path) -> None:
+    made = make_ring(tmp_path)
+    (tmp_path / f"{PREFIX}.1.gz").write_bytes(gzip.compress(HEADER))
+    path = str(tmp_path)
+    with Archive(Where(paths=(path,), rings=(path,))) as archive:
+        assert names(archive.members()) == [*made, f"{PREFIX}.1.gz"]
+        assert (archive.unread, archive.complaints) == (0, [])

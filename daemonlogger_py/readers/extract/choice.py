@@ -109,10 +109,8 @@ class Choice:
         """Keep what there is to say of these, which are of one directory."""
         self.has_more = True
         entries = {_header_of(one.entry): one.entry for one in members if one.entry is not None}
-        said = {header: Facts.of_entry(entry) for header, entry in entries.items()}
-        self._facts.update(facts for facts in said.values() if facts is not None)
-        unsaid = [
-            one.name for one in members if one.entry is None or said[_header_of(one.entry)] is None
-        ]
+        said = map(self._task.facts_of_entry, entries.values())
+        self._facts.update(facts for facts in said if facts is not None)
+        unsaid = [one.name for one in members if one.entry is None]
         if unsaid:
             self._unsaid.append((members[0].directory, unsaid))

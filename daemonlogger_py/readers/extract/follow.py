@@ -1,7 +1,8 @@
 """``--follow``: goes on where the first pass ended, as the rings grow, until a signal or ``--to``.
 
 The first pass reads what is complete; here the newest savefile of each ring is read as it is
-written, up to its last whole record, and the next one once that begins. Packets are given out as
+written, up to its last whole record, and the next one once that begins; one that was compressed
+meanwhile is read as it is, and what was lost is told. Packets are given out as
 soon as they are there. Those of several rings are merged by time as far as they arrive within
 MERGE_S: nobody can know what a ring that is silent now will hold later.
 """
@@ -10,11 +11,12 @@ import os
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from daemonlogger_py.config.archive import ExtractConfig
 from daemonlogger_py.errors import DaemonloggerError, SourceError
 from daemonlogger_py.readers.archive import Archive, Directory, Member
-from daemonlogger_py.readers.extract.format import Format, is_scanned
+from daemonlogger_py.readers.extract.format import is_scanned
 from daemonlogger_py.readers.extract.order import LAST_KEY
 from daemonlogger_py.readers.extract.output import Output
 from daemonlogger_py.readers.extract.ranges import Ranges
@@ -26,15 +28,21 @@ from daemonlogger_py.readers.extract.work import HEADER_BYTES
 from daemonlogger_py.readers.inputs.follow import LATE_NS
 from daemonlogger_py.readers.inputs.ring import Ring
 from daemonlogger_py.readers.inputs.stopping import StopSignals
+from daemonlogger_py.readers.inputs.succession import Succession
 from daemonlogger_py.readers.output import tell
+from daemonlogger_py.savefile.holes import compressed_name
 from daemonlogger_py.savefile.leases import hold
-from daemonlogger_py.savefile.names import Naming, SavefileName
+from daemonlogger_py.savefile.names import Naming, SavefileName, printable
+
+if TYPE_CHECKING:
+    from daemonlogger_py.readers.inputs.capture import Input
 
 POLL_S = 0.1
 GAPS_S = 3.0
 # A gap may be written down when it is over; later than this much behind its end none is.
 GAPS_KNOWN_NS = 3600 * 1_000_000_000
 MERGE_S = 0.5
+_FILE = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 # A later savefile may have a larger snaplen, and the file header is written by then.
 _ANY_SNAPLEN = 262144
 
@@ -42,7 +50,7 @@ _ANY_SNAPLEN = 262144
 def following(config: ExtractConfig, archive: Archive, task: Task, stopping: StopSignals) -> int:
     """Extract what `config` asks for, then what comes; return the exit status."""
     members = archive.members()
-    directories = archive.directories[: len(config.where.rings)]
+    directories = archive.rings
     followed = [_followed(members, directory) for directory in directories]
     names = {(id(one.directory), one.name) for of_ring in followed for one in of_ring}
     complete = (member for member in members if (id(member.directory), member.name) not in names)
@@ -62,6 +70,7 @@ def following(config: ExtractConfig, archive: Archive, task: Task, stopping: Sto
         return 1  # whoever read the packets has read enough
     finally:
         for tail in tails:
+            tail.tell_lost(final=True)
             tail.close()
             extraction.stats.add(tail.stats)
             extraction.failures += tail.failures
@@ -159,7 +168,7 @@ class Waiting:
 
 
 class Tail:
-    """The newest savefile of a ring, then the one after it, and so on."""
+    """The newest savefile of a ring, then the one after it, and so on, compressed ones too."""
 
     def __init__(
         self, task: Task, number: int, directory: Directory, newest: Member | None
@@ -168,9 +177,11 @@ class Tail:
         self.facts: Facts | None = None
         self._task = task
         self._ring = Ring(directory.path or os.curdir, directory.prefix)
-        self._naming = Naming(directory.prefix or "")
-        self._current = None if newest is None else self._naming.parse(newest.name)
-        self._before: SavefileName | None = None
+        self._succession = Succession(self._ring)
+        self._current = None if newest is None else Naming(self._ring.prefix).parse(newest.name)
+        self._before = self._succession.begin() if self._current is None else None
+        self._compressed: str | None = None
+        """What the current one is called since somebody compressed it."""
         self._fd = -1
         self._scan: Scan | None = None
         self._sequence = 0
@@ -181,35 +192,56 @@ class Tail:
 
     def read(self) -> Iterator[Found]:
         """What has come since the last time and matches."""
+        self.tell_lost()
         while (current := self._current or self._turn()) is not None:
-            complete = self._ring.is_complete(current)
             try:
-                yield from self._grown(current, complete=complete)
+                if self._fd < 0:
+                    self._open(current)
+                complete = self._compressed is not None or self._succession.is_complete(current)
+                yield from self._grown(complete=complete)
+            except FileNotFoundError:
+                self._miss(f"{self._shown} was pruned before being read")
+                self._leave()
+                continue
             except (OSError, DaemonloggerError) as error:
                 reason = error.strerror if isinstance(error, OSError) else str(error)
-                tell("extract", f"{self._shown}: {reason}")
-                self.failures += 1
+                self._miss(_line(self._shown, str(reason)))
                 self._leave()
                 continue
             if not complete:
                 return
             if self._scan is not None and self._scan.damage is not None:
-                tell("extract", f"{self._shown} is damaged: {self._scan.damage}")
-                self.failures += 1
+                self._miss(f"{self._shown} is damaged: {self._scan.damage}")
             self._leave()
+
+    def tell_lost(self, *, final: bool = False) -> None:
+        """Say which savefiles were gone before they could be read, as far as that is known now."""
+        for line in self._succession.lost(final=final):
+            self._miss(line)
 
     def close(self) -> None:
         """Close everything; may be called twice."""
         self._leave()
+        self._succession.close()
         self._ring.close()
 
     @property
     def _shown(self) -> str:
+        if self._compressed is not None:
+            return os.path.join(self._ring.shown, printable(self._compressed))
         return "" if self._current is None else self._ring.path(self._current)
+
+    def _miss(self, line: str) -> None:
+        """Say in which way packets are missing."""
+        tell("extract", line)
+        self.failures += 1
 
     def _turn(self) -> SavefileName | None:
         """Go on to the next savefile, if there is one."""
-        self._current = next(iter(self._ring.after(self._before)), None)
+        found = self._succession.next(self._before)
+        if found is not None:
+            self._current, self._compressed = found
+            self._succession.turn(self._before, found.savefile)
         return self._current
 
     def _leave(self) -> None:
@@ -219,12 +251,24 @@ class Tail:
         if self._fd >= 0:
             os.close(self._fd)
         self._fd, self._scan = -1, None
-        self._before, self._current = self._current, None
+        self._before, self._current, self._compressed = self._current, None, None
 
-    def _grown(self, current: SavefileName, *, complete: bool) -> Iterator[Found]:
-        if self._fd < 0:
-            flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-            self._fd = os.open(current.name, flags, dir_fd=self._ring.dir_fd)
+    def _open(self, current: SavefileName) -> None:
+        dir_fd = self._ring.dir_fd
+        if self._compressed is None:
+            try:
+                self._fd = os.open(current.name, _FILE, dir_fd=dir_fd)
+            except FileNotFoundError:
+                self._compressed = compressed_name(dir_fd, current.name)
+                if self._compressed is None:
+                    raise
+        if self._compressed is not None:
+            self._fd = os.open(self._compressed, _FILE, dir_fd=dir_fd)
+
+    def _grown(self, *, complete: bool) -> Iterator[Found]:
+        if self._compressed is not None:
+            yield from self._uncompressed()
+            return
         if complete:  # a lease before that would keep its recorder from locking it
             hold(self._fd)
         size_bytes = os.fstat(self._fd).st_size
@@ -239,22 +283,47 @@ class Tail:
             if chunk.packets:
                 chunk.settle()
                 self._sequence += 1
-                yield Found(chunk, self._sequence, _facts(self._scan.format))
+                facts = _any_snaplen(Facts.of_format(self._scan.format))
+                yield Found(chunk, self._sequence, facts)
+
+    def _uncompressed(self) -> Iterator[Found]:
+        """All of one that is whole, and that somebody compressed before it was read to its end."""
+        from daemonlogger_py.readers.extract.foreign import Foreign
+
+        packets = 0
+        size_bytes = os.fstat(self._fd).st_size
+        for found in Foreign(self._task, self._fd, self._shown).found(self._note):
+            packets += found.chunk.packets
+            self._sequence += 1
+            yield found._replace(sequence=self._sequence, facts=_any_snaplen(found.facts))
+        self.stats.begin(size_bytes, size_bytes)
+        self.stats.end(size_bytes, packets)
+
+    def _note(self, input_: "Input | None", line: str, missing: bool) -> None:  # noqa: FBT001
+        if input_ is not None:
+            self.facts = _any_snaplen(Facts.of_input(input_))
+        if line and missing:
+            self._miss(line)
+        elif line:
+            tell("extract", line)
 
     def _begun(self, size_bytes: int) -> Scan:
         header = os.pread(self._fd, HEADER_BYTES, 0)
         if not is_scanned(header):
             raise SourceError("not a savefile as a recorder writes it: left out")
         format_ = self._task.format_of(header)
-        self.facts = Facts(format_.linktype, max(format_.snaplen, _ANY_SNAPLEN), format_.nanosecond)
+        self.facts = _any_snaplen(Facts.of_format(format_))
         ranges = Ranges.whole(max(size_bytes, HEADER_BYTES + 1))
         task = self._task
         return Scan(self._fd, format_, ranges, from_ns=task.from_ns, to_ns=task.to_ns)
 
 
-def _facts(format_: Format) -> Facts:
-    snaplen = max(format_.snaplen, _ANY_SNAPLEN)
-    return Facts.of_format(format_)._replace(snaplen=snaplen)
+def _any_snaplen(facts: Facts) -> Facts:
+    return facts._replace(snaplen=max(facts.snaplen, _ANY_SNAPLEN))
+
+
+def _line(shown: str, reason: str) -> str:
+    return reason if reason.startswith(shown) else f"{shown}: {reason}"
 
 
 def _followed(members: Sequence[Member], directory: Directory) -> Sequence[Member]:

@@ -6,6 +6,7 @@ writing, what was written ends with a whole packet.
 """
 
 import os
+import re
 import stat
 import struct
 from collections.abc import Iterable, Iterator
@@ -16,8 +17,9 @@ from daemonlogger_py.errors import StorageError, UsageError
 from daemonlogger_py.readers.extract.task import Facts
 from daemonlogger_py.readers.gaps import SOCKET
 from daemonlogger_py.readers.inputs.names import CATALOG, INDEX
+from daemonlogger_py.savefile.asides import owner_of
 from daemonlogger_py.savefile.catalog_end import SUFFIX as END
-from daemonlogger_py.savefile.catalog_schema import NEW, PAGES, SHARED_MEMORY, WAL
+from daemonlogger_py.savefile.catalog_schema import DAMAGED, NEW, PAGES, SHARED_MEMORY, WAL
 from daemonlogger_py.savefile.names import Naming
 
 if TYPE_CHECKING:
@@ -37,8 +39,9 @@ class Output:
     """The file `path`, or standard output; opened, but not changed yet.
 
     Raises UsageError for a terminal, for one of the savefiles that are read, which `members` are,
-    and for what belongs to one of their `directories`: a name that a savefile could have there, the
-    catalog and its files, the socket, whatever is in the index. Raises StorageError.
+    and for what belongs to one of their `directories`: a name that a savefile could have there, or
+    what was kept of one that was damaged, the catalog and its files, the socket, whatever is in the
+    index. Raises StorageError.
     """
 
     def __init__(
@@ -121,7 +124,7 @@ class Output:
         above = [*_status_of_all_above(parent)]
         for directory in directories:
             here = above and os.path.samestat(above[0], os.fstat(directory.dir_fd))
-            if here and name in _of_archive(directory):
+            if here and (name in _of_archive(directory) or _is_kept(name, directory)):
                 raise self._belongs(directory)
             if directory.index_dir is not None:
                 with suppress(OSError):
@@ -135,7 +138,10 @@ class Output:
         if self._made or not stat.S_ISREG(status.st_mode):
             return
         for directory in directories:
-            for name in _of_archive(directory):
+            names = _of_archive(directory)
+            if status.st_nlink > 1:
+                names |= {one for one in os.listdir(directory.dir_fd) if _is_kept(one, directory)}
+            for name in names:
                 with suppress(OSError):
                     if os.path.samestat(status, os.stat(name, dir_fd=directory.dir_fd)):
                         raise self._belongs(directory)
@@ -247,6 +253,16 @@ def _of_archive(directory: "Directory") -> set[str]:
     catalog = directory.prefix + CATALOG
     ends = ("", NEW, WAL, SHARED_MEMORY, PAGES, PAGES + NEW, END)
     return {*(catalog + end for end in ends), directory.prefix + SOCKET, directory.prefix + INDEX}
+
+
+def _is_kept(name: str, directory: "Directory") -> bool:
+    """Whether it was kept of a savefile that was repaired, and is pruned with it, or a catalog."""
+    if directory.prefix is None:
+        return False
+    if owner_of(name, Naming(directory.prefix)) is not None:
+        return True
+    base = directory.prefix + CATALOG + DAMAGED
+    return re.fullmatch(re.escape(base) + rf"(?:\.[0-9]+)?(?:{WAL})?", name, re.ASCII) is not None
 
 
 def _status_of_all_above(path: str) -> Iterator[os.stat_result]:

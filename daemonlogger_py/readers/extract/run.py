@@ -94,7 +94,7 @@ class Extraction:
         self._works = self._choice.works
         self._merger = Merger(reverse=config.reverse)
         self._out = Buffer(OUT_BYTES)
-        self._facts: list[Facts] = []
+        self._facts: set[Facts] = set()
         self._early: list[tuple[Found, int]] = []
         self._pruned: list[Member] = []
         self._refused: list[tuple[Work, Exception]] = []
@@ -203,7 +203,11 @@ class Extraction:
             tell("extract", line)
 
     def add(self, found: Found, number: int) -> None:
-        """Take packets of the savefile with that number."""
+        """Take packets of the savefile with that number.
+
+        Raises UsageError for a linktype that nothing before has said, once the output is begun.
+        """
+        self.know(found.facts)
         if self._output.pcapng and not self._output.begun:
             # Descriptions are numbered once all are known, not as threads come to them.
             self._early.append((found, number))
@@ -262,7 +266,7 @@ class Extraction:
         if facts is not None and facts not in self._facts:
             if self._output.begun:
                 self._output.require(facts)
-            self._facts.append(facts)
+            self._facts.add(facts)
 
     def begin_output(self) -> None:
         """Write what stands before the first packet, unless that is written."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from daemonlogger_py.config.archive import INDEX_SMALLEST_BYTES
 from daemonlogger_py.errors import UsageError
+from daemonlogger_py.savefile.records import parse_file_header
 
 if TYPE_CHECKING:
     from daemonlogger_py.readers.archive import Directory, Member
@@ -151,7 +152,7 @@ class Sidecars:
         status = os.fstat(fd)
         if (
             sidecar.savefile != member.name
-            or sidecar.linktype != format_.linktype & 0xFFFF
+            or sidecar.linktype != _linktype_in(format_.header)
             or not sidecar.belongs_to(status.st_size, status.st_mtime_ns, fd)
         ):
             stats.old_sidecars += 1
@@ -171,6 +172,12 @@ class Sidecars:
     def _dir_fd(self, directory: "Directory") -> int:
         path = self._index_dir or directory.index_dir
         return -1 if path is None else self._fds.get(path, -1)
+
+
+def _linktype_in(header: bytes) -> int | None:
+    """As it stands there: libpcap takes some for others, and a sidecar has what the header says."""
+    found = parse_file_header(header)
+    return None if found is None else found.linktype
 
 
 def in_threads(work: Callable[[], None], count: int) -> None:

@@ -4,6 +4,7 @@ A time becomes a key: itself, or its complement for newest first, so that smalle
 given out earlier. How one savefile is read is `work`'s.
 """
 
+import struct
 import sys
 import threading
 from collections.abc import Container
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 LAST_KEY = (1 << 64) - 1
 ETHERNET, MATCHING_MIN = 1, 104  # LINKTYPE_*, pcap-linktype(7)
+_HEADER = struct.Struct("=IHHiIII")
+_MICROSECONDS, _NANOSECONDS = 0xA1B2C3D4, 0xA1B23C4D
 # Ranges of savefiles that are read later, 40 bytes each; beyond that, sidecars are asked again.
 KEPT_RANGES = 1_000_000
 
@@ -45,7 +48,7 @@ class Facts(NamedTuple):
         """What the catalog says of a savefile; None where libpcap may take it for something else.
 
         Smaller numbers than LINKTYPE_MATCHING_MIN stand for other ones on some systems, but for
-        Ethernet's, and a snaplen of none for the largest: pcap-common.c.
+        Ethernet's, and a snaplen of none for the largest: pcap-common.c. See `Task.facts_of_entry`.
         """
         same = entry.linktype == ETHERNET or MATCHING_MIN <= entry.linktype <= 0xFFFF
         if not same or not 0 < entry.snaplen <= 0x7FFFFFFF:
@@ -124,6 +127,21 @@ class Task:
     def facts_of(self, format_: Format) -> Facts:
         """What there is to say of packets of this format; the same object each time."""
         return self.shared(Facts.of_format(format_))
+
+    def facts_of_entry(self, entry: Entry) -> Facts | None:
+        """What the catalog says of a savefile, as libpcap takes it; None: it would refuse it.
+
+        So no savefile has to be opened for what stands before the first packet of all.
+        """
+        facts = Facts.of_entry(entry)
+        if facts is None:
+            magic = _NANOSECONDS if entry.nanosecond else _MICROSECONDS
+            try:
+                header = _HEADER.pack(magic, 2, 4, 0, 0, entry.snaplen, entry.linktype)
+                facts = Facts.of_format(self.format_of(header))
+            except (struct.error, SourceError, FilterError):
+                return None
+        return self.shared(facts)
 
     def shared(self, facts: Facts) -> Facts:
         """Equal facts as one object: there are as many as savefiles."""

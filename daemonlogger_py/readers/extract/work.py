@@ -18,6 +18,7 @@ from daemonlogger_py.readers.extract.scan import Scan
 from daemonlogger_py.readers.extract.stats import Stats
 from daemonlogger_py.readers.extract.task import LAST_KEY, Facts, Found, Task, Tools
 from daemonlogger_py.savefile.catalog_rows import Entry
+from daemonlogger_py.savefile.holes import compressed_name
 from daemonlogger_py.savefile.leases import hold
 
 if TYPE_CHECKING:
@@ -109,8 +110,7 @@ class Work:
         self._known = entry.first_ns, entry.last_ns, entry.ordered
         self.front = self._task.key(entry.first_ns, entry.last_ns)
         self.bounded = entry.ordered or self._task.reverse
-        facts = Facts.of_entry(entry)
-        self.facts = None if facts is None else self._task.shared(facts)
+        self.facts = self._task.facts_of_entry(entry)
 
     def step(self, tools: Tools) -> tuple[list[Found], int]:
         """Read on; return what was found and the next `front`. Sets `done` at the end."""
@@ -166,8 +166,7 @@ class Work:
     def hold(self) -> None:
         """Open the savefile and keep it from being pruned, if that can be done."""
         try:
-            self.fd = self.member.open()
-            self._growing = not hold(self.fd)
+            self._open()
         except OSError:
             return  # its turn will tell
 
@@ -224,12 +223,10 @@ class Work:
 
     def _begin(self, tools: Tools) -> None:
         self.begun = True
-        member = self.member
         if self.stats is _NOTHING:
             self.stats = Stats()
         if self.fd < 0:
-            self.fd = member.open()
-            self._growing = not hold(self.fd)
+            self._open()
         status = os.fstat(self.fd)
         self._size_bytes = status.st_size
         header = os.pread(self.fd, HEADER_BYTES, 0)
@@ -250,6 +247,20 @@ class Work:
             self.stats.begin(self._size_bytes, ranges.total_bytes)
         if self._scan.done:
             self._end(self._scan)
+
+    def _open(self) -> None:
+        """Open the savefile, or what somebody made of it since it was listed by compressing it."""
+        member = self.member
+        try:
+            self.fd = member.open()
+        except FileNotFoundError:
+            name = compressed_name(member.directory.dir_fd, member.name)
+            if name is None:
+                raise
+            self.member = member._replace(name=name)
+            self.newest = False
+            self.fd = self.member.open()
+        self._growing = not hold(self.fd)
 
     def _new_scan(self, format_: Format, ranges: Ranges) -> Scan:
         task = self._task

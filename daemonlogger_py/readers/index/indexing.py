@@ -233,7 +233,9 @@ def _needed(
     for member in _members(archive):
         if work.stopped():
             return
-        index = indexes[member.directory]
+        index = indexes.get(member.directory)
+        if index is None:
+            continue  # compressed meanwhile, where nothing was before
         job = Job(index, member.name, member.size_bytes)
         if work.is_small(member):
             work.leave(job)

@@ -17,6 +17,7 @@ NUMBERED = re.compile(r"(.+?)\.([0-9]+)(?:\.([0-9]+))?", re.ASCII)
 PCAPNG_MAGIC = b"\x0a\x0d\x0d\x0a"
 
 _CAPTURE_HEAD_BYTES = 24
+_LISTED_AT_MOST = 3
 _HEAD_BYTES = 64 << 10  # decompressed, these should give that many
 
 
@@ -42,20 +43,31 @@ def holds_capture(fd: int) -> bool:
 
 
 def _chosen(directory: str, begins: Callable[[bytes], bool]) -> list[str]:
-    with os.scandir(directory) as entries:
-        names = [
-            entry.name
-            for entry in entries
-            if not entry.name.startswith(".")
-            and not is_kept(entry.name)  # its records are in the savefile as well
-            and entry.is_file(follow_symlinks=False)
-        ]
     chosen = (
         name
-        for name in names
+        for name in _regular_files(directory)
         if NUMBERED.fullmatch(name) or begins(_head(os.path.join(directory, name)))
     )
     return sorted(chosen, key=age_order)
+
+
+def _regular_files(directory: str) -> list[str]:
+    """Names of what may be a savefile, as they were at one time."""
+    names: list[str] = []
+    for _ in range(_LISTED_AT_MOST):
+        # What gets another name while the directory is read may be seen under neither.
+        changed_ns = os.stat(directory).st_mtime_ns
+        with os.scandir(directory) as entries:
+            names = [
+                entry.name
+                for entry in entries
+                if not entry.name.startswith(".")
+                and not is_kept(entry.name)  # its records are in the savefile as well
+                and entry.is_file(follow_symlinks=False)
+            ]
+        if os.stat(directory).st_mtime_ns == changed_ns:
+            break
+    return names
 
 
 def is_capture(head: bytes) -> bool:

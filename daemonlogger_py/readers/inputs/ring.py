@@ -14,6 +14,8 @@ from typing import NamedTuple
 
 from daemonlogger_py.errors import UsageError
 from daemonlogger_py.readers.inputs.directory import NUMBERED, is_capture
+from daemonlogger_py.readers.inputs.names import CATALOG
+from daemonlogger_py.savefile.holes import is_file
 from daemonlogger_py.savefile.names import Naming, SavefileName, printable
 from daemonlogger_py.savefile.records import parse_file_header
 
@@ -58,6 +60,11 @@ class Ring:
         self._listed: list[SavefileName] = []
         self._changed_ns = -1
         self._looked_s = 0.0
+
+    @property
+    def prefix(self) -> str:
+        """What the names of its savefiles begin with."""
+        return self._naming.prefix
 
     def path(self, savefile: SavefileName) -> str:
         """What messages call it."""
@@ -175,9 +182,10 @@ def names_in(dir_fd: int, shown: str) -> list[str]:
 
 
 def only_prefix(dir_fd: int, names: Sequence[str], shown: str) -> str:
-    """The prefix that the savefiles among the names in a directory have.
+    """The prefix that the savefiles among the names in a directory have, also compressed ones.
 
-    Raises UsageError unless there is one.
+    Those tell nothing without a catalog, which suffices where no savefiles are left at all. Raises
+    UsageError unless there is one prefix.
     """
     # Which prefix a name has is decided by what is before its last digits: of those that have that
     # in common, one is looked at.
@@ -188,7 +196,14 @@ def only_prefix(dir_fd: int, names: Sequence[str], shown: str) -> str:
     for group in alike.values():
         if match := NUMBERED.fullmatch(group[0]):
             members.setdefault(match[1], []).extend(group)
-    prefixes = sorted(prefix for prefix in members if _has_captures(dir_fd, members[prefix]))
+    found = {prefix for prefix in members if _has_captures(dir_fd, members[prefix])}
+    with_catalog = {
+        name.removesuffix(CATALOG)
+        for name in names
+        if name.endswith(CATALOG) and name != CATALOG and is_file(dir_fd, name)
+    }
+    found |= {one for one in with_catalog if any(map(Naming(one).parse_compressed, names))}
+    prefixes = sorted(found or with_catalog)
     if not prefixes:
         raise UsageError(f"--ring {shown}: no savefiles PREFIX.EPOCH are there")
     if len(prefixes) > 1:

@@ -1,6 +1,7 @@
 """Packets come out as a ring grows, once each and in order."""
 
 import fcntl
+import gzip
 import os
 import select
 import signal
@@ -18,10 +19,10 @@ from daemonlogger_py.readers.archive import Archive, Directory
 from daemonlogger_py.readers.extract import follow
 from daemonlogger_py.readers.extract.follow import Tail, Waiting
 from daemonlogger_py.readers.extract.run import Extraction, run
-from daemonlogger_py.readers.extract.task import Found, Task
+from daemonlogger_py.readers.extract.task import Facts, Found, Task
 from daemonlogger_py.readers.inputs.stopping import Stopping
 from daemonlogger_py.savefile.catalog import Catalog
-from daemonlogger_py.savefile.catalog_rows import Gap
+from daemonlogger_py.savefile.catalog_rows import SEALED, Entry, Gap
 
 from ...pcaps.make import classic, file_header
 from ...pcaps.parse import parse
@@ -290,6 +291,90 @@ def test_the_archive_is_asked_now_and_then_and_for_what_is_new(
     now_s = 10 * 3600.0
     gaps.tell(cast(Extraction, Asking()))
     assert asked[3:] == [BEGIN_NS + 9 * 3600 * NS]
+
+
+def compress(path: Path) -> None:
+    path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
+    path.unlink()
+
+
+def test_what_was_compressed_before_it_was_read_is_read(
+    tail: Tail, newest: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert numbers(tail.read()) == [1, 2]
+    paths = [newest.with_name(f"p.{EPOCH + 10 * at}") for at in (1, 2, 3)]
+    for at, path in enumerate(paths):
+        path.write_bytes(classic(numbered(2, first=11 + 3 * at)))
+    compress(newest)
+    compress(paths[0])
+    compress(paths[1])
+    assert numbers(tail.read()) == [11, 12, 14, 15, 17, 18]
+    compress(paths[2])  # it is the last one of a recording, which ended
+    assert numbers(tail.read()) == []
+    later = newest.with_name(f"p.{EPOCH + 40}")
+    later.write_bytes(classic(numbered(1, first=21)))
+    compress(later)
+    assert numbers(tail.read()) == [21]
+    assert tail.facts == Facts(1, 262144, False)
+    assert (capsys.readouterr().err, tail.failures) == ("", 0)
+    tail.close()
+    assert tail.stats.savefiles == 5
+
+
+def test_one_that_is_compressed_when_it_is_opened(
+    tail: Tail, newest: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert numbers(tail.read()) == [1, 2]
+    path = newest.with_name(f"p.{EPOCH + 10}")
+    path.write_bytes(classic(numbered(2, first=11)))
+    turn = follow.Succession.turn
+
+    def then_compressed(*asked: object) -> None:
+        turn(*asked)  # type: ignore[arg-type]
+        compress(path)
+
+    monkeypatch.setattr(follow.Succession, "turn", then_compressed)
+    assert numbers(tail.read()) == [11, 12]
+    assert tail.failures == 0
+
+
+def test_what_is_damaged_in_a_compressed_one_is_told(
+    tail: Tail, newest: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert numbers(tail.read()) == [1, 2]
+    path = newest.with_name(f"p.{EPOCH + 10}")
+    path.write_bytes(classic(numbered(2, first=11))[:-5])
+    compress(path)
+    assert numbers(tail.read()) == [11]
+    assert f"p.{EPOCH + 10}.gz" in capsys.readouterr().err
+    assert tail.failures == 1
+
+
+def test_what_was_pruned_between_two_looks_is_told(
+    tail: Tail, newest: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Catalog.create(str(newest.with_name("p.catalog"))) as catalog:
+        assert numbers(tail.read()) == [1, 2]
+        for at in range(4):
+            epoch = EPOCH + 10 * at
+            catalog.seal(Entry(f"p.{epoch}", epoch, 0, SEALED, 1, 1, sha256=bytes(32)))
+        catalog.remove(f"p.{EPOCH + 10}", 1)
+        catalog.remove(f"p.{EPOCH + 20}", 1)
+        newest.with_name(f"p.{EPOCH + 30}").write_bytes(classic(numbered(1, first=9)))
+        assert numbers(tail.read()) == [9]
+        assert numbers(tail.read()) == []
+    told = capsys.readouterr().err
+    assert told == f"dlctl extract: 2 savefiles behind {newest} were pruned before being read\n"
+    assert tail.failures == 1
+
+
+def test_one_that_is_pruned_when_it_is_opened(
+    tail: Tail, newest: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    newest.unlink()
+    assert numbers(tail.read()) == []
+    assert f"{newest} was pruned before being read" in capsys.readouterr().err
+    assert tail.failures == 1
 
 
 def test_what_is_still_written_is_not_leased(tail: Tail, newest: Path) -> None:

@@ -124,7 +124,8 @@ def ring(tmp_path: Path) -> Directory:
 
 ENDS = [
     *("catalog", "catalog-wal", "catalog-shm", "catalog-pages", "catalog-end"),
-    *("socket", "index", "index/a/b"),
+    *("socket", "index", "index/a/b", "5.damaged", "6.003.damaged.12"),
+    *("catalog.damaged", "catalog.damaged.2", "catalog.damaged-wal", "catalog.damaged.2-wal"),
 ]
 
 
@@ -155,9 +156,17 @@ def test_a_socket_is_refused_as_one(
             Output("p.socket", [], [ring])
 
 
+def test_the_new_one_of_a_repair_is_refused(tmp_path: Path, ring: Directory) -> None:
+    with pytest.raises(UsageError, match="belongs to the archive"):
+        Output(str(tmp_path / ".p.7.repairing"), [], [ring])
+
+
+@pytest.mark.parametrize("name", ["p.catalog", "p.5.damaged", "p.catalog.damaged"])
 @pytest.mark.parametrize("link", ["hardlink_to", "symlink_to"])
-def test_a_link_to_the_archive_is_refused(tmp_path: Path, ring: Directory, link: str) -> None:
-    catalog, path = tmp_path / "p.catalog", tmp_path / "other"
+def test_a_link_to_the_archive_is_refused(
+    tmp_path: Path, ring: Directory, link: str, name: str
+) -> None:
+    catalog, path = tmp_path / name, tmp_path / "other"
     catalog.write_bytes(b"kept")
     getattr(path, link)(catalog)
 
@@ -166,7 +175,10 @@ def test_a_link_to_the_archive_is_refused(tmp_path: Path, ring: Directory, link:
     assert catalog.read_bytes() == b"kept"
 
 
-@pytest.mark.parametrize("name", ["q.catalog", "p.catalog.pcap", "p.indexed", "below/p.catalog"])
+@pytest.mark.parametrize("name", [
+    *("q.catalog", "p.catalog.pcap", "p.indexed", "below/p.catalog"),
+    *("q.5.damaged", "p.x.damaged", ".q.5.repairing", "p.catalog.damaged.pcap"),
+])  # fmt: skip
 def test_what_is_only_called_similarly_is_not(tmp_path: Path, ring: Directory, name: str) -> None:
     (tmp_path / "below").mkdir()
     output = Output(str(tmp_path / name), [], [ring])

@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 import tempfile
+import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -15,12 +17,19 @@ from hypothesis import strategies as st
 
 from daemonlogger_py.config.archive import ExtractConfig, IndexConfig, VerifyConfig, Where
 from daemonlogger_py.errors import FilterError, SourceError, StorageError, UsageError
+from daemonlogger_py.readers.archive import Member
 from daemonlogger_py.readers.extract import run as extract_run
 from daemonlogger_py.readers.extract import work
-from daemonlogger_py.readers.extract.run import _temporary_file, check_filter, run
+from daemonlogger_py.readers.extract.choice import Choice
+from daemonlogger_py.readers.extract.chunk import Chunk
+from daemonlogger_py.readers.extract.output import Output
+from daemonlogger_py.readers.extract.run import Extraction, _temporary_file, check_filter, run
+from daemonlogger_py.readers.extract.task import Facts, Found, Task
 from daemonlogger_py.readers.index.indexing import run as index
+from daemonlogger_py.readers.inputs.stopping import Stopping
 from daemonlogger_py.readers.verify import run as verify
 
+from ...pcaps.make import MICROSECONDS as MICRO
 from ...pcaps.make import NANOSECONDS, Packet, classic, file_header, record
 from ...pcaps.parse import parse
 from .savefiles import EPOCH, MS, NS, extracted, in_order, numbered, records, ring
@@ -261,6 +270,94 @@ def test_linktypes_are_joined_in_pcapng_alone(tmp_path: Path) -> None:
         at += int.from_bytes(data[at + 4 : at + 8], "little")
     # Two descriptions, then the packets by time with the number of theirs.
     assert kinds[1:] == [(1, 1), (1, 101), (6, 0), (6, 1), (6, 0)]
+
+
+@pytest.fixture
+def raw_behind(tmp_path: Path) -> Path:
+    """A ring with its catalog, in which the linktype changes behind what is read ahead."""
+    folder = ring(tmp_path / "ring", [numbered(1000), numbered(1000, start_ns=BEGIN_NS + NS)])
+    raw = [Packet(BEGIN_NS + 2 * NS + at, b"E" + bytes(19)) for at in range(1000)]
+    (folder / f"p.{EPOCH + 20}").write_bytes(classic(raw, linktype=101))
+    assert verify(VerifyConfig(where(folder), rebuild=True, progress=False)) == 0
+    return folder
+
+
+@pytest.mark.parametrize("use_index", [False, True])
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("max_packets", [None, 10])
+def test_a_linktype_that_only_the_catalog_told_of(
+    tmp_path: Path, raw_behind: Path, use_index: bool, reverse: bool, max_packets: int | None
+) -> None:
+    with pytest.raises(UsageError, match=r"several linktypes \(1, 101\)"):
+        extracted(
+            tmp_path,
+            where(raw_behind),
+            use_index=use_index,
+            reverse=reverse,
+            max_packets=max_packets,
+            memory_bytes=1,
+            jobs=1,
+        )
+
+
+def test_of_raw_ip_the_catalog_tells_resolution_and_snaplen(tmp_path: Path) -> None:
+    parts = [
+        [Packet(BEGIN_NS + at * NS + n * 1001, b"E" + bytes(19)) for n in range(500)]
+        for at in range(3)
+    ]
+    folder = ring(tmp_path / "ring", [])
+    for at, (magic, snaplen) in enumerate([(MICRO, 100), (MICRO, 0), (NANOSECONDS, 100)]):
+        data = classic(parts[at], magic=magic, linktype=101)[24:]
+        header = file_header(magic=magic, snaplen=snaplen, linktype=101)
+        (folder / f"p.{EPOCH + 10 * at}").write_bytes(header + data)
+    without = extracted(tmp_path, where(folder))
+    assert verify(VerifyConfig(where(folder), rebuild=True, progress=False)) == 0
+
+    header = file_header(magic=NANOSECONDS, linktype=101)
+    assert without[:24] == header
+    for how in ({}, {"memory_bytes": 1, "jobs": 1}, {"use_index": False}):
+        assert extracted(tmp_path, where(folder), **how) == without
+    assert extracted(tmp_path, where(folder), max_packets=5, jobs=1)[:24] == header
+
+
+def test_no_linktype_follows_that_nothing_had_said(tmp_path: Path) -> None:
+    """What is said of savefiles before the first packet is what a pcap file holds."""
+    with Stopping() as stopping:
+        output = Output(str(tmp_path / "out"), [])
+        extraction = Extraction(ExtractConfig(Where()), Task("", stopping), [], output)
+        extraction.know(Facts(1, 96, False))
+        extraction.begin_output()
+        extraction.add(Found(Chunk(nanosecond=False), 1, Facts(1, 65535, False)), 0)
+        with pytest.raises(UsageError, match="linktype 101 follow those of 1"):
+            extraction.add(Found(Chunk(nanosecond=False), 1, Facts(101, 96, False)), 1)
+        output.close()
+
+
+def test_several_linktypes_in_one_archive(tmp_path: Path) -> None:
+    path = tmp_path / "two.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("raw.pcap", classic([Packet(BEGIN_NS, b"E" + bytes(19))], linktype=101))
+        archive.writestr("ethernet.pcap", classic(numbered(2)))
+    with pytest.raises(UsageError, match=r"several linktypes \(1, 101\)"):
+        extracted(tmp_path, Where(paths=(str(path),)))
+
+
+@pytest.mark.parametrize("with_catalog", [False, True])
+def test_one_that_is_compressed_before_its_turn(
+    tmp_path: Path, folder: Path, parts: Parts, with_catalog: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if with_catalog:
+        assert verify(VerifyConfig(where(folder), rebuild=True, progress=False)) == 0
+    chosen = extract_run.Choice.take
+
+    def then_compressed(self: Choice, members: Iterable[Member]) -> None:
+        chosen(self, members)
+        for path in sorted(folder.glob("p.1*"))[:2]:
+            path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
+            path.unlink()
+
+    monkeypatch.setattr(extract_run.Choice, "take", then_compressed)
+    assert extracted(tmp_path, where(folder)) == file_header() + records(in_order(parts))
 
 
 def test_pcapng_holds_the_same_packets(tmp_path: Path, folder: Path, parts: Parts) -> None:

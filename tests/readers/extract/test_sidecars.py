@@ -137,6 +137,21 @@ def test_one_of_another_savefile(folder: Path, sidecars: Sidecars) -> None:
     assert (found, stats.old_sidecars) == (None, 1)
 
 
+@pytest.mark.parametrize("linktype", [12, 101])
+def test_linktypes_that_libpcap_takes_for_others(
+    tmp_path: Path, sidecars: Sidecars, linktype: int
+) -> None:
+    raw = [one._replace(data=one.data[14:]) for one in numbered(3000)]
+    ring(tmp_path, [])
+    (tmp_path / NAME).write_bytes(classic(raw, linktype=linktype))
+    assert index(IndexConfig(Where(rings=(str(tmp_path),)), progress=False, smallest_bytes=0)) == 0
+    ranges, stats = selected(sidecars, tmp_path, "host 203.0.113.9")
+
+    assert (stats.indexed, stats.old_sidecars) == (1, 0)
+    assert ranges is not None
+    assert ranges.total_bytes == 0
+
+
 def test_another_place_has_to_be_there(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"--index-dir .*No such file"):
         Sidecars(str(tmp_path / "nowhere"))

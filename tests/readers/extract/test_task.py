@@ -77,6 +77,31 @@ def test_a_catalog_is_believed_where_libpcap_says_the_same(
     assert Facts.of_entry(entry) == expected
 
 
+@pytest.mark.parametrize(
+    ("linktype", "snaplen", "taken"),
+    [(1, 96, (1, 96)), (12, 96, (RAW, 96)), (RAW, 0, (RAW, 262144)), (1, 1 << 31, (1, 262144))],
+)
+def test_of_the_rest_libpcap_is_asked_without_the_savefile(
+    stopping: Stopping, linktype: int, snaplen: int, taken: tuple[int, int]
+) -> None:
+    entry = Entry("p.1", 1, 0, SEALED, 1, 1, linktype=linktype, snaplen=snaplen, nanosecond=True)
+    task = Task("", stopping)
+    facts = task.facts_of_entry(entry)
+
+    assert facts == Facts(*taken, True)
+    assert task.facts_of_entry(entry) is facts
+    header = file_header(magic=NANOSECONDS, snaplen=snaplen, linktype=linktype)
+    assert facts == Facts.of_format(task.format_of(header))
+
+
+@pytest.mark.parametrize(("linktype", "text"), [(RAW, "vlan"), (-1, ""), (1 << 40, "")])
+def test_what_libpcap_would_refuse_has_no_facts(
+    stopping: Stopping, linktype: int, text: str
+) -> None:
+    entry = Entry("p.1", 1, 0, SEALED, 1, 1, linktype=linktype, snaplen=96)
+    assert Task(text, stopping).facts_of_entry(entry) is None
+
+
 def test_facts_are_those_that_are_written(stopping: Stopping) -> None:
     header = file_header(magic=NANOSECONDS, snaplen=0, order=">")
     made = Task("", stopping).format_of(header)

@@ -66,6 +66,26 @@ def test_leaves_no_descriptor_open(tmp_path) -> None:
     assert os.listdir("/proc/self/fd") == before
 
 
+def test_what_changes_while_it_is_listed_is_listed_again(tmp_path, monkeypatch) -> None:
+    """What gets another name meanwhile may be seen under neither."""
+    (tmp_path / "p.1").write_bytes(HEADER)
+    listed = []
+    scandir = os.scandir
+
+    def changing(path: str):
+        listed.append(path)
+        found = scandir(path)
+        if len(listed) == 1:
+            found.close()
+            (tmp_path / "p.1").rename(tmp_path / "p.2")
+            os.utime(tmp_path, (1, 1))
+        return found
+
+    monkeypatch.setattr(os, "scandir", changing)
+    assert savefiles_in(str(tmp_path)) == ["p.2"]
+    assert len(listed) == 2
+
+
 def test_what_may_be_one_is_told_without_decompressing(tmp_path, monkeypatch) -> None:
     for name, data in {
         "a": HEADER,

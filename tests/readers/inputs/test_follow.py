@@ -1,5 +1,6 @@
 """A ring that is written while it is read: nothing is missed, nothing comes twice."""
 
+import gzip
 import os
 import threading
 import time
@@ -15,6 +16,10 @@ from daemonlogger_py.readers.inputs.files import File
 from daemonlogger_py.readers.inputs.follow import LATE_NS, Following
 from daemonlogger_py.readers.inputs.ring import Ring
 from daemonlogger_py.readers.inputs.stopping import Stopping
+from daemonlogger_py.readers.inputs.succession import Next, Succession
+from daemonlogger_py.savefile.catalog import Catalog
+from daemonlogger_py.savefile.catalog_rows import SEALED, Entry
+from daemonlogger_py.savefile.names import SavefileName
 
 from ...pcaps.make import record
 from .reading import EPOCH, NS, capture, numbers, packets
@@ -264,6 +269,76 @@ def test_pruned_before_it_could_be_opened_is_counted(tmp_path, stopping) -> None
     file = File(gone.name, dir_fd=ring.dir_fd, growing=True)
     assert list(following.captures(None, (gone, file))) == []
     assert following.pruned == [gone]
+    ring.close()
+
+
+def test_compressed_before_it_was_read_is_read(tmp_path, follow) -> None:
+    writer = Writer(tmp_path)
+    writer.roll(0)
+    writer.write(2)
+    reader = follow()
+    reader.has(2)
+    for second in (60, 120):
+        writer.path = tmp_path / f"later.{second}"
+        writer.path.write_bytes(capture(0))
+        writer.write(2)
+        path = tmp_path / f"p.{EPOCH + second}.gz"
+        path.with_name("other").write_bytes(gzip.compress(writer.path.read_bytes()))
+        path.with_name("other").rename(path)
+    reader.has(6)
+    writer.roll(180)
+    writer.write(1)
+    reader.has(7)
+    ends = ("", ".gz", ".gz", "")
+    assert reader.names == [
+        f"p.{EPOCH + second}{end}" for second, end in zip((0, 60, 120, 180), ends, strict=True)
+    ]
+    assert reader.complaints == []
+
+
+def test_pruned_between_two_looks_is_told(tmp_path, stopping) -> None:
+    ring = Ring(str(tmp_path), "p")
+    following = Following(ring, stopping, "")
+    writer = Writer(tmp_path)
+    writer.roll(0)
+    (first,) = ring.savefiles()
+    writer.path.unlink()
+    with Catalog.create(str(tmp_path / "p.catalog")) as catalog:
+        for at in range(3):
+            epoch = EPOCH + 60 * at
+            catalog.seal(Entry(f"p.{epoch}", epoch, 0, SEALED, 1, 1, sha256=bytes(32)))
+        for at in range(2):
+            catalog.remove(f"p.{EPOCH + 60 * at}", 1)
+        writer.roll(120)
+        writer.write(1)
+        items = following.captures(first)
+        assert next(items) == Complaint(
+            f"savefiles behind {ring.path(first)} were pruned before being read"
+        )
+        assert isinstance(next(items), Input)
+        items.close()
+    ring.close()
+
+
+def test_compressed_or_pruned_when_it_is_opened(tmp_path, stopping, monkeypatch) -> None:
+    path = tmp_path / f"p.{EPOCH + 60}"
+    compressed = tmp_path / f"p.{EPOCH + 60}.gz"
+    compressed.write_bytes(gzip.compress(capture(3)))
+    ring = Ring(str(tmp_path), "p")
+    listed = Next(SavefileName(EPOCH + 60, 0, path.name), None)
+    monkeypatch.setattr(Succession, "next", lambda *_: listed)
+    items = Following(ring, stopping, "").captures(None)
+    input_ = next(items)
+    assert isinstance(input_, Input)
+    assert input_.name == str(compressed)
+    items.close()
+
+    compressed.unlink()
+    following = Following(ring, stopping, "")
+    items = following.captures(None)
+    assert next(items) == Complaint(f"{path} was pruned before being read")
+    items.close()
+    assert following.pruned == []
     ring.close()
 
 

@@ -53,6 +53,25 @@ def test_prefix_is_found_where_there_is_one(tmp_path, ring: Make) -> None:
     assert [savefile.name for savefile in ring().savefiles()] == [f"p.{EPOCH}", f"p.{EPOCH + 60}"]
 
 
+def test_a_catalog_stands_for_savefiles_that_are_compressed(tmp_path, ring: Make) -> None:
+    for name in ("t.catalog", ".catalog"):
+        (tmp_path / name).touch()
+    (tmp_path / "x.catalog").mkdir()
+    assert ring().prefix == "t"  # nothing else says whose the directory is
+    fill(tmp_path, 0)
+    assert ring().prefix == "p"
+    (tmp_path / f"t.{EPOCH}.gz").touch()
+    with pytest.raises(UsageError, match=rf"^--ring {tmp_path}: .*accepted: p, t$"):
+        ring()
+
+
+def test_several_catalogs_are_several_prefixes(tmp_path, ring: Make) -> None:
+    for name in ("t.catalog", "u.catalog"):
+        (tmp_path / name).touch()
+    with pytest.raises(UsageError, match=rf"^--ring {tmp_path}: .*accepted: t, u$"):
+        ring()
+
+
 def test_several_prefixes_are_listed(tmp_path, ring: Make) -> None:
     fill(tmp_path, 0)
     fill(tmp_path, 60, prefix="other")
