@@ -12,7 +12,8 @@ import pytest
 from daemonlogger_py.config.archive import Where
 from daemonlogger_py.errors import CatalogError, SourceError, UsageError
 from daemonlogger_py.readers import archive as module
-from daemonlogger_py.readers import members, place
+from daemonlogger_py.readers import members as members_module
+from daemonlogger_py.readers import place
 from daemonlogger_py.readers.archive import Archive, Member
 from daemonlogger_py.savefile.catalog_rows import ARCHIVED, OPEN, Gap
 
@@ -486,7 +487,7 @@ def compressing(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Path], None]:
     """Compress a savefile when a function of the archive has been called."""
 
     def when(function: str, path: Path) -> None:
-        where = next(one for one in (place, members, module) if hasattr(one, function))
+        where = next(one for one in (place, members_module, module) if hasattr(one, function))
         real = getattr(where, function)
 
         def then(*args: Any, **named: Any) -> Any:
