@@ -299,8 +299,22 @@ def check_files(trial: FlowTrial, path: Path, rows: list[ElementTree.Element]) -
                 assert not any(file.read(min(int(gap.attrib["len"]), 70_000)))
         if trial.findx:
             lines = (path / f"{name}.findx").read_bytes().splitlines()
-            offsets = [int(line.split(b"|")[0]) for line in lines]
-            assert offsets == sorted(set(offsets))
+            spans = [(int(line.split(b"|")[0]), int(line.split(b"|")[2])) for line in lines]
+            assert [offset for offset, _ in spans] == sorted(offset for offset, _ in spans)
+            end = stored = 0
+            for offset, count in spans:
+                # Only the policy that lets later bytes win has rows for what comes again.
+                assert trial.last_wins or offset >= end or not count
+                stored += max(0, offset + count - max(end, offset))
+                end = max(end, offset + count)
+            if trial.max_bytes is None:
+                # A gap behind the last byte is not in the file.
+                missing = sum(
+                    int(gap.attrib["len"])
+                    for gap in row.iter("gap")
+                    if int(gap.attrib["file_offset"]) < size
+                )
+                assert stored == size - missing
 
 
 def drive_packets(trial: FlowTrial) -> None:
