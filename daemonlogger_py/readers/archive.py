@@ -16,10 +16,8 @@ from daemonlogger_py.errors import CatalogError, SourceError, UsageError
 from daemonlogger_py.readers.figures import counted
 from daemonlogger_py.readers.gaps import gap_lines, unfinished
 from daemonlogger_py.readers.holes import untold_gaps
-from daemonlogger_py.readers.inputs.directory import NUMBERED
+from daemonlogger_py.readers.inputs.directory import NUMBERED, changed_ns_of
 from daemonlogger_py.readers.inputs.names import (
-    CATALOG,
-    INDEX,
     compressed_in,
     read_name,
     require_ring,
@@ -32,11 +30,11 @@ from daemonlogger_py.readers.inputs.ring import (
     only_prefix,
 )
 from daemonlogger_py.readers.members import UNKNOWN, Directory, Files, Member, joined
-from daemonlogger_py.readers.place import Key, Place, changed_ns_of, key_of
+from daemonlogger_py.readers.place import Key, Place, key_of
 from daemonlogger_py.savefile.catalog import Catalog
 from daemonlogger_py.savefile.catalog_rows import Entry, Gap
 from daemonlogger_py.savefile.holes import compressed_name
-from daemonlogger_py.savefile.names import Naming, SavefileName, printable
+from daemonlogger_py.savefile.names import CATALOG, INDEX, Naming, SavefileName, printable
 
 __all__ = ["UNKNOWN", "Archive", "Directory", "Member", "gap_lines"]
 

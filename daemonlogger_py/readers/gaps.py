@@ -10,17 +10,16 @@ from typing import TYPE_CHECKING
 
 from daemonlogger_py.errors import SourceError
 from daemonlogger_py.readers.figures import counted, utc
-from daemonlogger_py.savefile import names
 from daemonlogger_py.savefile.catalog import Catalog
 from daemonlogger_py.savefile.catalog_end import ends
 from daemonlogger_py.savefile.catalog_rows import Gap, Run
+from daemonlogger_py.savefile.names import CATALOG, SOCKET
 
 if TYPE_CHECKING:
     from daemonlogger_py.config.archive import Where
     from daemonlogger_py.readers.archive import Directory
 
 MOST_LINES = 20
-SOCKET = names.SOCKET
 _BOOT_ID = "/proc/sys/kernel/random/boot_id"
 _ANSWER_S = 1.0
 
@@ -176,7 +175,7 @@ def answers(catalog_path: str) -> bool:
     """Whether a recorder's process listens beside the catalog; where that is not known, it does."""
     import socket
 
-    directory, name = os.path.split(catalog_path.removesuffix(names.CATALOG) + SOCKET)
+    directory, name = os.path.split(catalog_path.removesuffix(CATALOG) + SOCKET)
     try:
         dir_fd = os.open(directory or os.curdir, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     except FileNotFoundError:

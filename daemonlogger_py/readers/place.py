@@ -1,17 +1,12 @@
 """A directory that is read as a whole: what is in it, by whose it is, at one time."""
 
 import os
-import time
 from collections.abc import Iterator
 
+from daemonlogger_py.readers.inputs.directory import changed_ns_of
 from daemonlogger_py.readers.inputs.names import captures_in, catalogued, read_name, ring_of
 from daemonlogger_py.savefile.holes import compressed_name
 from daemonlogger_py.savefile.names import SavefileName
-
-_NS = 1_000_000_000
-# As `readers.inputs.ring` has it: within this a directory may change without a new time stamp.
-_TICK_NS = 50_000_000
-_COARSE_TICK_NS = 2 * _NS
 
 Key = tuple[int, int]
 """Device and inode of a directory."""
@@ -87,13 +82,6 @@ class Place:
             if name is not None and name not in self._names:
                 yield read_name(original)._replace(name=name)
         self._gone = []
-
-
-def changed_ns_of(dir_fd: int) -> int | None:
-    """When a directory changed last; None where it may change again and keep that time."""
-    changed_ns = os.fstat(dir_fd).st_mtime_ns
-    tick_ns = _TICK_NS if changed_ns % _NS else _COARSE_TICK_NS
-    return changed_ns if changed_ns + tick_ns <= time.time_ns() else None
 
 
 def key_of(dir_fd: int) -> Key:

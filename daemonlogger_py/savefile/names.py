@@ -16,8 +16,8 @@ from daemonlogger_py.savefile import listing
 SERIAL_DIGITS = 3
 COMPRESSED = (".gz", ".bz2", ".xz", ".lzma", ".zst", ".zip")
 """How the names of files end that somebody compressed, in the place of what they were before."""
-CATALOG, SOCKET = ".catalog", ".socket"
-"""How the names of a ring's catalog and of its recorder's socket go on behind the prefix."""
+CATALOG, INDEX, SOCKET = ".catalog", ".index", ".socket"
+"""How the names of a ring's catalog, index and socket go on behind the prefix."""
 
 
 def printable(name: str) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from daemonlogger_py.readers.inputs.names import INDEX
+from daemonlogger_py.savefile.names import INDEX
 
 ROOT = Path(__file__).parent.parent.parent
 UNIT = (ROOT / "systemd" / "daemonlogger-index@.service").read_text()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from daemonlogger_py.readers.place import Place, changed_ns_of, key_of
+from daemonlogger_py.readers.place import Place, key_of
 
 from .made_ring import HEADER
 
@@ -76,10 +76,3 @@ def test_a_directory_is_the_same_by_any_path(tmp_path: Path, dir_fd: int) -> Non
     fd = os.open(tmp_path / "way", os.O_RDONLY)
     assert key_of(fd) == key_of(dir_fd)
     os.close(fd)
-
-
-def test_a_time_that_may_stay_says_nothing(tmp_path: Path, dir_fd: int) -> None:
-    make(tmp_path, "a.1")
-    assert changed_ns_of(dir_fd) is None
-    os.utime(tmp_path, (7, 7))
-    assert changed_ns_of(dir_fd) == 7 * 10**9

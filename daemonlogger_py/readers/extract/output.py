@@ -15,12 +15,10 @@ from typing import TYPE_CHECKING
 
 from daemonlogger_py.errors import StorageError, UsageError
 from daemonlogger_py.readers.extract.task import Facts
-from daemonlogger_py.readers.gaps import SOCKET
-from daemonlogger_py.readers.inputs.names import CATALOG, INDEX
 from daemonlogger_py.savefile.asides import owner_of
 from daemonlogger_py.savefile.catalog_end import SUFFIX as END
 from daemonlogger_py.savefile.catalog_schema import DAMAGED, NEW, PAGES, SHARED_MEMORY, WAL
-from daemonlogger_py.savefile.names import Naming
+from daemonlogger_py.savefile.names import CATALOG, INDEX, SOCKET, Naming
 
 if TYPE_CHECKING:
     from daemonlogger_py.engine.buffer import Buffer

@@ -18,11 +18,9 @@ from daemonlogger_py.savefile.records cimport (
     FILE_HEADER_BYTES,
     RECORD_HEADER_BYTES,
     RecordHeader,
+    swap,
     timestamp_ns,
 )
-
-cdef extern from "<byteswap.h>" nogil:
-    uint32_t bswap_32(uint32_t value)
 
 cdef enum:
     # Half of a processor's second level cache: what was read is looked at before it leaves it.
@@ -188,9 +186,7 @@ cdef int walk(
                 break
         memcpy(&header, window.data + (at - window.begin), RECORD_HEADER_BYTES)
         if format.swapped:
-            header.seconds = bswap_32(header.seconds)
-            header.fraction = bswap_32(header.fraction)
-            header.caplen = bswap_32(header.caplen)
+            swap(&header)
         if header.caplen > format.caplen_limit:
             break
         if size - at - RECORD_HEADER_BYTES < header.caplen:

@@ -17,10 +17,13 @@ from daemonlogger_py.engine.libpcap cimport run_filter
 from daemonlogger_py.readers.extract.chunk cimport Chunk
 from daemonlogger_py.readers.extract.format cimport Format
 from daemonlogger_py.readers.extract.ranges cimport UNCOUNTED, Range, Ranges
-from daemonlogger_py.savefile.records cimport RECORD_HEADER_BYTES, RecordHeader, timestamp_ns
-
-cdef extern from "<byteswap.h>" nogil:
-    uint32_t bswap_32(uint32_t value)
+from daemonlogger_py.savefile.records cimport (
+    RECORD_HEADER_BYTES,
+    RecordHeader,
+    bswap_32,
+    swap,
+    timestamp_ns,
+)
 
 cdef enum:
     # A step ends when this much matches, which leaves room in a block for what is read last,
@@ -298,10 +301,7 @@ cdef class Scan:
         while end - data >= RECORD_HEADER_BYTES:
             memcpy(&header, data, RECORD_HEADER_BYTES)
             if self.format.swapped:
-                header.seconds = bswap_32(header.seconds)
-                header.fraction = bswap_32(header.fraction)
-                header.caplen = bswap_32(header.caplen)
-                header.origlen = bswap_32(header.origlen)
+                swap(&header)
             caplen = header.caplen
             if caplen > self.format.caplen_limit:
                 verdict = BAD_CAPLEN

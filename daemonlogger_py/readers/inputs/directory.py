@@ -6,6 +6,7 @@ Says what a file is by its name or its first bytes; whether it is whole is someb
 import os
 import re
 import stat
+import time
 from collections.abc import Callable
 
 from daemonlogger_py.savefile.asides import is_kept
@@ -16,6 +17,11 @@ from daemonlogger_py.savefile.records import parse_file_header
 NUMBERED = re.compile(r"(.+?)\.([0-9]+)(?:\.([0-9]+))?", re.ASCII)
 PCAPNG_MAGIC = b"\x0a\x0d\x0d\x0a"
 
+_NS = 1_000_000_000
+# A directory that changed this short a time before it was read may have changed after that without
+# a new time stamp: the kernel stamps by its tick, some file systems by the second.
+_TICK_NS = 50_000_000
+_COARSE_TICK_NS = 2 * _NS
 _CAPTURE_HEAD_BYTES = 24
 _LISTED_AT_MOST = 3
 _HEAD_BYTES = 64 << 10  # decompressed, these should give that many
@@ -35,6 +41,13 @@ def savefiles_in(directory: str, *, compressed: bool = False) -> list[str]:
 def candidates_in(directory: str) -> list[str]:
     """`savefiles_in`, and what might be one once decompressed: nothing is. Raises OSError."""
     return _chosen(directory, _may_hold_capture)
+
+
+def changed_ns_of(dir_fd: int) -> int | None:
+    """When a directory changed last; None where it may change again and keep that time."""
+    changed_ns = os.fstat(dir_fd).st_mtime_ns
+    tick_ns = _TICK_NS if changed_ns % _NS else _COARSE_TICK_NS
+    return changed_ns if changed_ns + tick_ns <= time.time_ns() else None
 
 
 def holds_capture(fd: int) -> bool:

@@ -6,10 +6,14 @@ from typing import NamedTuple
 from daemonlogger_py.errors import UsageError
 from daemonlogger_py.readers.inputs.directory import NUMBERED, savefiles_in
 from daemonlogger_py.savefile.holes import is_file
-from daemonlogger_py.savefile.names import COMPRESSED, Naming, SavefileName, original_of, printable
-
-# What they end in, behind the prefix of their ring.
-CATALOG, INDEX = ".catalog", ".index"
+from daemonlogger_py.savefile.names import (
+    CATALOG,
+    COMPRESSED,
+    Naming,
+    SavefileName,
+    original_of,
+    printable,
+)
 
 
 def read_name(name: str) -> SavefileName:

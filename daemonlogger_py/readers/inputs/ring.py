@@ -13,10 +13,9 @@ from operator import itemgetter
 from typing import NamedTuple
 
 from daemonlogger_py.errors import UsageError
-from daemonlogger_py.readers.inputs.directory import NUMBERED, is_capture
-from daemonlogger_py.readers.inputs.names import CATALOG
+from daemonlogger_py.readers.inputs.directory import NUMBERED, changed_ns_of, is_capture
 from daemonlogger_py.savefile.holes import is_file
-from daemonlogger_py.savefile.names import Naming, SavefileName, printable
+from daemonlogger_py.savefile.names import CATALOG, Naming, SavefileName, printable
 from daemonlogger_py.savefile.records import parse_file_header
 
 FILE_HEADER_BYTES = 24
@@ -25,12 +24,8 @@ _NS = 1_000_000_000
 # How far packets of neighbouring savefiles may overlap in time: they are stamped on several
 # processors, and a clock is corrected now and then.
 SLACK_NS = 5 * _NS
-# A directory that changed this short a time before it was read may have changed after that without
-# a new time stamp: the kernel stamps by its tick, some file systems by the second.
-_TICK_NS = 50_000_000
-_COARSE_TICK_NS = 2 * _NS
 # A server's clock may differ from ours: look again after this time whatever the stamp says.
-_LOOK_AGAIN_S = 5.0
+LOOK_AGAIN_S = 5.0
 _DIGITS = "0123456789"
 
 
@@ -58,7 +53,7 @@ class Ring:
             self.close()
             raise
         self._listed: list[SavefileName] = []
-        self._changed_ns = -1
+        self._changed_ns: int | None = None
         self._looked_s = 0.0
 
     @property
@@ -72,14 +67,12 @@ class Ring:
 
     def savefiles(self) -> list[SavefileName]:
         """The regular files with such a name, oldest first. Raises OSError."""
-        changed_ns = os.fstat(self.dir_fd).st_mtime_ns
+        changed_ns = changed_ns_of(self.dir_fd)
         now_s = time.monotonic()
-        if changed_ns != self._changed_ns or now_s >= self._looked_s + _LOOK_AGAIN_S:
-            now_ns = time.time_ns()
+        same = changed_ns is not None and changed_ns == self._changed_ns
+        if not same or now_s >= self._looked_s + LOOK_AGAIN_S:
             self._listed = self._naming.listed(self.dir_fd)
-            tick_ns = _TICK_NS if changed_ns % _NS else _COARSE_TICK_NS
-            self._changed_ns = changed_ns if changed_ns + tick_ns <= now_ns else -1
-            self._looked_s = now_s
+            self._changed_ns, self._looked_s = changed_ns, now_s
         return self._listed
 
     def after(self, savefile: SavefileName | None) -> list[SavefileName]:

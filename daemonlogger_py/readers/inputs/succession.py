@@ -14,7 +14,8 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from daemonlogger_py.errors import CatalogError
-from daemonlogger_py.readers.inputs.ring import Ring
+from daemonlogger_py.readers.inputs.directory import changed_ns_of
+from daemonlogger_py.readers.inputs.ring import LOOK_AGAIN_S, Ring
 from daemonlogger_py.savefile.holes import is_compressed, is_file
 from daemonlogger_py.savefile.names import CATALOG, Naming, SavefileName
 
@@ -28,10 +29,6 @@ CATALOG_S = 1.0
 _age_of = itemgetter(0, 1)  # of a SavefileName
 # Of a ring with a pin there may be very many.
 _LAST_LINKS = "SELECT name, position FROM link ORDER BY position DESC LIMIT 1000"
-_NS = 1_000_000_000
-# As `Ring` has it: a directory that changes again within this may keep its time stamp.
-_TICK_NS, _COARSE_TICK_NS = 50_000_000, 2 * _NS
-_LOOK_AGAIN_S = 5.0
 
 
 class Next(NamedTuple):
@@ -76,7 +73,7 @@ class Succession:
         self._last: _Turn | None = None
         self._unsure = False
         self._compressed: list[Next] = []
-        self._changed_ns = -1
+        self._changed_ns: int | None = None
         self._looked_s = 0.0
 
     def begin(self) -> SavefileName | None:
@@ -233,17 +230,15 @@ class Succession:
 
     def _compressed_after(self, before: SavefileName) -> list[Next]:
         """Those of the savefiles behind `before` that somebody compressed, oldest first."""
-        changed_ns = os.fstat(self._ring.dir_fd).st_mtime_ns
+        changed_ns = changed_ns_of(self._ring.dir_fd)
         now_s = time.monotonic()
-        if changed_ns != self._changed_ns or now_s >= self._looked_s + _LOOK_AGAIN_S:
-            now_ns = time.time_ns()
+        same = changed_ns is not None and changed_ns == self._changed_ns
+        if not same or now_s >= self._looked_s + LOOK_AGAIN_S:
             names = os.listdir(self._ring.dir_fd)
             originals = map(self._naming.parse_compressed, names)
             found = [Next(one, name) for one, name in zip(originals, names, strict=True) if one]
             self._compressed = sorted(found, key=_order_of)
-            tick_ns = _TICK_NS if changed_ns % _NS else _COARSE_TICK_NS
-            self._changed_ns = changed_ns if changed_ns + tick_ns <= now_ns else -1
-            self._looked_s = now_s
+            self._changed_ns, self._looked_s = changed_ns, now_s
         at = bisect_right(self._compressed, _age_of(before), key=_order_of)
         return self._compressed[at:]
 

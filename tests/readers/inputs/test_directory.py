@@ -10,6 +10,7 @@ import pytest
 from daemonlogger_py.readers.inputs import decompress
 from daemonlogger_py.readers.inputs.directory import (
     candidates_in,
+    changed_ns_of,
     holds_capture,
     is_capture,
     savefiles_in,
@@ -111,3 +112,12 @@ def test_directory_holds_no_capture(tmp_path) -> None:
     fd = os.open(tmp_path, os.O_RDONLY)
     assert not holds_capture(fd)
     os.close(fd)
+
+
+def test_a_time_that_may_stay_says_nothing(tmp_path):
+    (tmp_path / "a.1").write_bytes(b"")
+    dir_fd = os.open(tmp_path, os.O_RDONLY)
+    assert changed_ns_of(dir_fd) is None
+    os.utime(tmp_path, (7, 7))
+    assert changed_ns_of(dir_fd) == 7 * 10**9
+    os.close(dir_fd)

@@ -148,7 +148,7 @@ def test_one_that_is_compressed_while_they_are_listed(
         recorder.compress(1)
         return names
 
-    monkeypatch.setattr(module, "_LOOK_AGAIN_S", -1.0)
+    monkeypatch.setattr(module, "LOOK_AGAIN_S", -1.0)
     monkeypatch.setattr(module.os, "listdir", meanwhile)
     assert succession.next(named(0)) == Next(named(1), f"{named(1).name}.gz")
 
