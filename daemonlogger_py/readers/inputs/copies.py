@@ -37,9 +37,20 @@ def is_copy(dir_fd: int, name: str, original: str) -> bool | None:
             for one in (name, original):
                 fds.append(os.open(one, _FILE, dir_fd=dir_fd))
                 stack.callback(os.close, fds[-1])
-            return _is_copy(*fds)
+            return is_copy_of(*fds)
     except OSError:
         return False  # what cannot be read is told where it is read
+
+
+def is_copy_of(fd: int, original_fd: int) -> bool | None:
+    """The same of two that are open; the first stands at its beginning, and does so again.
+
+    Raises OSError.
+    """
+    try:
+        return _is_copy(fd, original_fd)
+    finally:
+        os.lseek(fd, 0, os.SEEK_SET)
 
 
 def _is_copy(fd: int, original_fd: int) -> bool | None:

@@ -18,11 +18,11 @@ from daemonlogger_py.readers.inputs.directory import (
     NUMBERED,
     candidates_in,
     holds_capture,
-    savefiles_in,
 )
 from daemonlogger_py.readers.inputs.files import STDIN, File, captures
+from daemonlogger_py.readers.inputs.names import captures_in
 from daemonlogger_py.readers.inputs.stopping import Stopping
-from daemonlogger_py.savefile.names import printable
+from daemonlogger_py.savefile.names import original_of, printable
 
 if TYPE_CHECKING:
     from daemonlogger_py.readers.inputs.follow import Following
@@ -74,18 +74,39 @@ class _Candidates(NamedTuple):
     """Files of a directory, of which some may turn out to be no savefiles."""
 
     shown: str
-    files: tuple[File, ...]
+    files: dict[str, File]  # by name
     unsure: frozenset[File]
 
     def decided(self) -> list[File | Complaint]:
-        """Those that are savefiles, once they can be looked into; the others are closed."""
+        """Those that are savefiles, once they can be looked into; the others are closed.
+
+        So are those that somebody compressed and that hold what their originals do.
+        """
         found: list[File | Complaint] = []
-        for file in self.files:
-            if file not in self.unsure or (file.fd >= 0 and holds_capture(file.fd)):
+        for name, file in self.files.items():
+            if file not in self.unsure:
                 found.append(file)
-            else:
-                file.close()
+                continue
+            copy = self._is_copy(name, file)
+            if copy is False and file.fd >= 0 and holds_capture(file.fd):
+                found.append(file)
+                continue
+            file.close()
+            if copy is None:
+                found.append(_left_out(file.name))
         return found or [_nothing_in(self.shown)]
+
+    def _is_copy(self, name: str, file: File) -> bool | None:
+        """As `copies.is_copy` says."""
+        original = self.files.get(original_of(name) or "")
+        if original is None or file.fd < 0 or original.fd < 0:
+            return False
+        from daemonlogger_py.readers.inputs.copies import is_copy_of
+
+        try:
+            return is_copy_of(file.fd, original.fd)
+        except OSError:
+            return False  # that is told where it is read
 
 
 class Inputs:
@@ -230,7 +251,7 @@ class Inputs:
             return [_nothing_in(shown)]
         files = {name: File(os.path.join(path, name), completing=completing) for name in names}
         unsure = frozenset(file for name, file in files.items() if not NUMBERED.fullmatch(name))
-        self._directories[files[names[0]]] = _Candidates(shown, tuple(files.values()), unsure)
+        self._directories[files[names[0]]] = _Candidates(shown, files, unsure)
         return [*files.values()]
 
     def _decided(self, files: Sequence[File | Complaint]) -> list[File | Complaint]:
@@ -366,18 +387,29 @@ def _identity(user: str) -> "Identity":
     return found
 
 
+def _left_out(name: str) -> Complaint:
+    told = f"{name}: is left out, as it begins as its original that is there"
+    return Complaint(told, failed=False)
+
+
 def _expanded(path: str, *, completing: bool) -> list[File | Complaint]:
     """The file `path`, or the savefiles in it if it is a directory."""
     if path == STDIN or not os.path.isdir(path):
         return [File(path, completing=completing)]
     shown = printable(path)
     try:
-        names = savefiles_in(path, compressed=True)
+        dir_fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            found = captures_in(path, dir_fd)
+        finally:
+            os.close(dir_fd)
     except OSError as error:
         return [failure_of(shown, error)]
-    if not names:
+    if not found.names:
         return [_nothing_in(shown)]
-    return [File(os.path.join(path, name), completing=completing) for name in names]
+    alike = [_left_out(os.path.join(shown, printable(name))) for name in found.alike]
+    files = [File(os.path.join(path, name), completing=completing) for name in found.names]
+    return [*alike, *files]
 
 
 def _nothing_in(shown: str) -> Complaint:

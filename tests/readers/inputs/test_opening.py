@@ -62,6 +62,24 @@ def test_a_directory_stands_for_its_savefiles(tmp_path, stopping) -> None:
     assert found == [(name, [n]) for n, name in enumerate(names)] * 2
 
 
+def test_a_copy_is_not_read_as_well(tmp_path, stopping) -> None:
+    one, other = capture(1, first=0), capture(1, first=1)
+    long = capture(1000, first=2)
+    for name, data in (("p.1", one), ("p.2", one), ("p.3", long)):
+        (tmp_path / name).write_bytes(data)
+    for name, data in (("p.1.gz", one), ("p.2.gz", other), ("p.3.gz", long)):
+        (tmp_path / name).write_bytes(gzip.compress(data))
+        os.utime(tmp_path / name, (1, 1))
+    found = items(Selection(files=(str(tmp_path),)), stopping)
+    told_of = f"{tmp_path}/p.3.gz: is left out, as it begins as its original that is there"
+    assert found[:3] == [
+        Complaint(told_of, failed=False),
+        (f"{tmp_path}/p.1", [0]),
+        (f"{tmp_path}/p.2", [0]),
+    ]
+    assert found[4:] == [(f"{tmp_path}/p.2.gz", [1])]
+
+
 def test_what_cannot_be_read_is_told_in_its_turn(tmp_path, stopping) -> None:
     a, b = put(tmp_path / "a"), put(tmp_path / "b", first=1)
     (tmp_path / "empty").mkdir()
@@ -364,3 +382,15 @@ def test_owner_is_who_will_read(tmp_path, stopping) -> None:
     with Inputs(Selection(files=(path,)), stopping) as inputs:
         inputs.open()
         assert inputs.owner is None
+
+
+@as_root
+def test_a_copy_is_not_read_as_well_without_privileges(tmp_path) -> None:
+    for name, count in (("p.1", 1), ("p.2", 2)):
+        put(tmp_path / name, count)
+    for name, data in (("p.1.gz", capture(1)), ("p.2.gz", capture(3, first=5))):
+        (tmp_path / name).write_bytes(gzip.compress(data))
+    facts = as_nobody(files=[str(tmp_path)], user="nobody")
+    names = [("p.1", 1), ("p.2", 2), ("p.2.gz", 3)]
+    assert facts["found"] == [[f"{tmp_path}/{name}", count] for name, count in names]
+    assert facts["lines"] == []
