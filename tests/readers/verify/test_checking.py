@@ -1,6 +1,7 @@
 """Verdicts on savefiles whole, damaged and foreign, and on what no longer is as it was sealed."""
 
 import fcntl
+import gzip
 import json
 import lzma
 import os
@@ -255,6 +256,16 @@ def test_a_savefile_that_is_gone(ring: Path, monkeypatch: pytest.MonkeyPatch, in
     if instead == "a directory":
         gone.mkdir()
     assert faults(ring) == {"p.catalog": (f"{gone.name} is gone, and was not pruned",)}
+
+
+def test_a_savefile_that_was_compressed_is_not_gone(
+    ring: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("daemonlogger_py.readers.verify.checking._PRUNED_S", 0.0)
+    path = savefiles(ring)[1]
+    path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
+    path.unlink()
+    assert "p.catalog" not in faults(ring)
     assert faults(ring, hashes=False) == faults(ring)
     # A recorder that runs, or was killed, has not said all of it yet.
     with Catalog.open(str(ring / "p.catalog"), write=True) as catalog:
