@@ -256,6 +256,11 @@ def test_a_savefile_that_is_gone(ring: Path, monkeypatch: pytest.MonkeyPatch, in
     if instead == "a directory":
         gone.mkdir()
     assert faults(ring) == {"p.catalog": (f"{gone.name} is gone, and was not pruned",)}
+    assert faults(ring, hashes=False) == faults(ring)
+    # A recorder that runs, or was killed, has not said all of it yet.
+    with Catalog.open(str(ring / "p.catalog"), write=True) as catalog:
+        catalog.begin_run(Run())
+    assert faults(ring) == {}
 
 
 def test_a_savefile_that_was_compressed_is_not_gone(
@@ -266,11 +271,6 @@ def test_a_savefile_that_was_compressed_is_not_gone(
     path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
     path.unlink()
     assert "p.catalog" not in faults(ring)
-    assert faults(ring, hashes=False) == faults(ring)
-    # A recorder that runs, or was killed, has not said all of it yet.
-    with Catalog.open(str(ring / "p.catalog"), write=True) as catalog:
-        catalog.begin_run(Run())
-    assert faults(ring) == {}
 
 
 def test_a_savefile_that_was_put_in_between(ring: Path) -> None:
