@@ -63,6 +63,11 @@ class Holes:
         return list(map(_hole, self._found))
 
 
+def is_there(dir_fd: int, name: str) -> bool:
+    """Whether a savefile is, under its own name or as somebody compressed it."""
+    return is_file(dir_fd, name) or is_compressed(dir_fd, name)
+
+
 def is_compressed(dir_fd: int, name: str) -> bool:
     """Whether a savefile is there as somebody compressed it."""
     return compressed_name(dir_fd, name) is not None

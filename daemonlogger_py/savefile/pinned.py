@@ -81,8 +81,6 @@ class Pins:
         """Whether the same time is pinned."""
         return isinstance(other, Pins) and self.spans == other.spans
 
-    __hash__ = None  # type: ignore[assignment]
-
     def cover(self, savefile: Dated) -> bool:
         """Whether `savefile` may hold a packet of a pinned span."""
         at = bisect_right(self._ends, earliest_ns(savefile.epoch, savefile.modified_ns))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from daemonlogger_py.savefile.catalog_rows import SEALED, Entry, Gap
-from daemonlogger_py.savefile.holes import Hole, Holes, is_compressed, is_file
+from daemonlogger_py.savefile.holes import Hole, Holes, is_compressed, is_file, is_there
 
 
 @pytest.fixture
@@ -53,6 +53,10 @@ def test_what_compressing_leaves(tmp_path: Path, end: str) -> None:
     assert not is_compressed(fd, "t.10")
     (tmp_path / f"t.10{end}").touch()
     assert is_compressed(fd, "t.10")
+    assert is_there(fd, "t.10")
+    (tmp_path / f"t.10{end}").rename(tmp_path / "t.10")
+    assert is_there(fd, "t.10")
+    assert not is_there(fd, "t.1")
     os.close(fd)
 
 

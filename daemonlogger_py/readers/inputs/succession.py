@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from daemonlogger_py.errors import CatalogError
 from daemonlogger_py.readers.inputs.directory import changed_ns_of
 from daemonlogger_py.readers.inputs.ring import LOOK_AGAIN_S, Ring
-from daemonlogger_py.savefile.holes import is_compressed, is_file
+from daemonlogger_py.savefile.holes import is_there
 from daemonlogger_py.savefile.names import CATALOG, Naming, SavefileName
 
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ class Succession:
             which = which if count > 0 else "savefiles"
             were = "was" if count == 1 else "were"
             return f"{which} behind {shown} {were} pruned before being read"
-        if doubt.seen or self._is_there(before):
+        if doubt.seen or is_there(self._ring.dir_fd, before.name):
             return ""  # pruning begins with the oldest, but for those that are pinned or read
         if last is not None and (last - 1 == first or last - 1 in known.values()):
             return ""
@@ -218,10 +218,6 @@ class Succession:
         seen = self._seen is not None and self._seen[0] == savefile
         if not seen and at + 1 < len(listed) and listed[at] == savefile:
             self._seen = savefile, listed[at + 1]
-
-    def _is_there(self, savefile: SavefileName) -> bool:
-        dir_fd, name = self._ring.dir_fd, savefile.name
-        return is_file(dir_fd, name) or is_compressed(dir_fd, name)
 
     def _first(self, before: SavefileName | None) -> Next | None:
         plain = [Next(one, None) for one in self._ring.after(before)[:1]]

@@ -23,7 +23,7 @@ from daemonlogger_py.readers.output import write_lines
 from daemonlogger_py.readers.verify.looking import Asked, Looking, in_order
 from daemonlogger_py.readers.verify.verdict import CatalogVerdict, Verdict
 from daemonlogger_py.savefile.catalog_rows import ARCHIVED, OPEN, Entry
-from daemonlogger_py.savefile.holes import is_compressed, is_file
+from daemonlogger_py.savefile.holes import is_there
 from daemonlogger_py.savefile.leases import is_written
 from daemonlogger_py.savefile.records import Walk, walk
 from daemonlogger_py.savefile.survey import sha256_of
@@ -209,20 +209,15 @@ def _of_catalogs(asked: Asked, where: Where) -> Iterator[CatalogVerdict]:
 
 def _gone(directory: Directory) -> Iterator[str]:
     """Savefiles that the catalog has and the directory has not."""
-    missing = [name for name in _sealed(directory) if not _is_there(directory, name)]
+    missing = [name for name in _sealed(directory) if not is_there(directory.dir_fd, name)]
     if missing:
         # What is recording may have pruned them, and what was killed may not have said so.
         time.sleep(_PRUNED_S)
         if not _last_run_ended(directory):
             return
     for name in missing:
-        if _is_sealed(directory, name) and not _is_there(directory, name):
+        if _is_sealed(directory, name) and not is_there(directory.dir_fd, name):
             yield f"{name} is gone, and was not pruned"
-
-
-def _is_there(directory: Directory, name: str) -> bool:
-    """Whether a savefile is, be it compressed."""
-    return is_file(directory.dir_fd, name) or is_compressed(directory.dir_fd, name)
 
 
 def _sealed(directory: Directory) -> Iterator[str]:
