@@ -15,7 +15,7 @@ import pytest
 
 from daemonlogger_py.errors import CatalogError
 from daemonlogger_py.savefile.catalog import Catalog
-from daemonlogger_py.savefile.catalog_rows import Entry, Gap
+from daemonlogger_py.savefile.catalog_rows import OPEN, Entry, Gap
 from daemonlogger_py.savefile.leases import hold
 
 from .conftest import MakeVolume, Record
@@ -50,6 +50,11 @@ def until(logs: Path, holds: Callable[[Catalog], bool]) -> None:
                 return
         assert time.monotonic() < end
         time.sleep(0.05)
+
+
+def is_surveyed(catalog: Catalog, name: str) -> bool:
+    entry = catalog.entry(name)
+    return entry is not None and entry.state != OPEN
 
 
 def ask(logs: Path) -> dict[str, Any]:
@@ -126,6 +131,10 @@ def test_killed_and_started_again(link: Link, record: Record, logs: Path, thousa
     assert killed_ns - 3e9 < gap.from_ns <= killed_ns + 1e9
     assert gap.to_ns is not None
     assert gap.to_ns > killed_ns
+    # Those of earlier runs are surveyed while it records: what is left of them at its end waits
+    # for the next start.
+    *earlier, _ = savefiles(logs)
+    until(logs, lambda catalog: all(is_surveyed(catalog, path.name) for path in earlier))
     again.stop()
     found = {entry.name: entry for entry in entries(logs)}
     for path in savefiles(logs):
