@@ -6,7 +6,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -146,11 +146,11 @@ def children(pid: int) -> list[int]:
     return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-def processes_of_catalog(recorder: Recorder) -> tuple[int, int]:
-    """The one that guards the other, and the other."""
+def processes_of_catalog(recorder: Recorder, dead: Collection[int] = ()) -> tuple[int, int]:
+    """The one that guards the other, and the other, which is none of the `dead`."""
     (guard,) = children(recorder.pid)
     end = time.monotonic() + WAIT_S
-    while not (found := children(guard)):
+    while not (found := [pid for pid in children(guard) if pid not in dead]):
         assert time.monotonic() < end
         time.sleep(0.01)
     return guard, found[0]
@@ -161,19 +161,20 @@ def test_a_killed_catalogs_process_comes_back(
 ) -> None:
     recorder = record("-r", "-m", "50", "-s", "1m", "-B", "1m")
     sent = replay(link, thousands, count=12_000, pps=RATE)
-    dead = []
+    dead: list[int] = []
     for _ in range(2):
-        guard, process = processes_of_catalog(recorder)
+        _, process = processes_of_catalog(recorder, dead)
         spoken = len(recorder.lines)
         recorder.send(signal.SIGSTOP)
         sent += replay(link, thousands)
         os.kill(process, signal.SIGKILL)
+        dead.append(process)
         recorder.send(signal.SIGCONT)
         recorder.says("packets dropped by the kernel", after=spoken)
         recorder.says("is started anew", after=spoken)
-        _, process = processes_of_catalog(recorder)
+        _, process = processes_of_catalog(recorder, dead)
         os.kill(process, signal.SIGKILL)  # with that unwritten, or half of it
-        dead += [guard, process]
+        dead.append(process)
         sent += replay(link, thousands, count=12_000, pps=RATE)
     status = settled(logs, sent)
     living = processes_of_catalog(recorder)
