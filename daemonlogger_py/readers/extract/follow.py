@@ -65,6 +65,8 @@ def following(config: ExtractConfig, archive: Archive, task: Task, stopping: Sto
     try:
         extraction.run(stopping, may_be_empty=True)
         extraction.report(archive, nothing=False)
+        # What is compressed from now on was read before, or its tail tells.
+        extraction.failures += archive.unread
         _follow(config, extraction, output, tails, stopping, gaps)
     except BrokenPipeError:
         return 1  # whoever read the packets has read enough

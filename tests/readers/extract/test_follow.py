@@ -298,6 +298,18 @@ def compress(path: Path) -> None:
     path.unlink()
 
 
+def test_what_was_compressed_before_it_began_is_told_and_no_success(tmp_path: Path) -> None:
+    for at in range(2):
+        path = tmp_path / f"p.{EPOCH + 10 * at}"
+        path.write_bytes(classic(numbered(2, first=2 * at)))
+        if not at:
+            compress(path)
+    process = Following("--ring", str(tmp_path), "--to", f"{EPOCH + 5}").process
+    out, told = process.communicate(timeout=UNTIL_S)
+    assert (numbers_in(out), process.returncode) == ([2, 3], 1)
+    assert b"1 compressed savefile is not read with --ring" in told
+
+
 def test_what_was_compressed_before_it_was_read_is_read(
     tail: Tail, newest: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
