@@ -224,6 +224,7 @@ cdef class FileSource(OfflineHandle):
         cdef size_t run = begin  # of accepted records not moved yet
         cdef RecordHeader *header
         cdef size_t record_bytes
+        cdef uint32_t caplen
         cdef uint64_t at_ns
         cdef bpf_insn *instructions = self.filter.compiled.bf_insns if self.filtered() else NULL
         cdef bint rewritten = self.cut != 0 or self.fraction_scale != 1
@@ -238,8 +239,11 @@ cdef class FileSource(OfflineHandle):
             if end - begin < record_bytes:
                 break
             at_ns = timestamp_ns(header, self.fraction_ns)
+            # What is behind the file's own snaplen is no part of the packet: libpcap leaves it out
+            # before the filter looks.
+            caplen = min(header.caplen, self.own_snaplen)
             if instructions != NULL and not run_filter(
-                instructions, data + begin + RECORD_HEADER_BYTES, header.origlen, header.caplen
+                instructions, data + begin + RECORD_HEADER_BYTES, header.origlen, caplen
             ):
                 if begin != run:
                     memmove(data + out, data + run, begin - run)
@@ -252,11 +256,14 @@ cdef class FileSource(OfflineHandle):
                 self.kept_ns = at_ns
                 reason = stop.TIME
                 break
+            if rewritten or caplen < header.caplen:
+                if begin != run:
+                    memmove(data + out, data + run, begin - run)
+                    out += begin - run
+                out += self.rewrite(data + out, header)
+                run = begin + record_bytes
             begin += record_bytes
             self.offset += record_bytes
-            if rewritten:
-                out += self.rewrite(data + out, header)
-                run = begin
             if buffer._packets == 0:
                 buffer._first_ns = at_ns
             buffer._last_ns = at_ns
@@ -281,10 +288,8 @@ cdef class FileSource(OfflineHandle):
 
     cdef size_t rewrite(self, uint8_t *target, RecordHeader *header) noexcept nogil:
         """Put the record at `header` to `target`, cut and rescaled; returns its new length."""
-        cdef size_t caplen = header.caplen
-        if self.cut and caplen > self.cut:
-            caplen = self.cut
-        header.caplen = <uint32_t>caplen
+        cdef uint32_t caplen = min(header.caplen, <uint32_t>self.snaplen)
+        header.caplen = caplen
         header.fraction *= self.fraction_scale
         memmove(target, header, RECORD_HEADER_BYTES + caplen)
         return RECORD_HEADER_BYTES + caplen

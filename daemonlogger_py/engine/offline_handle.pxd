@@ -25,6 +25,7 @@ cdef class OfflineHandle:
     cdef bytes prefix
     cdef bint native  # classic pcap in this machine's byte order: libpcap is not needed
     cdef uint32_t cut  # bytes kept of each packet; 0: all
+    cdef uint32_t own_snaplen  # of the file, which libpcap cuts to
     cdef uint32_t fraction_ns  # of one unit of a record's fraction, as it is in the file
     cdef uint32_t fraction_scale  # times this it is as asked for
     cdef uint32_t caplen_limit

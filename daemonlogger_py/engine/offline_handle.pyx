@@ -124,6 +124,7 @@ cdef class OfflineHandle:
         self.open_handle()
         self.linktype = pcap_datalink(self.handle)
         self.snaplen = pcap_snapshot(self.handle)
+        self.own_snaplen = <uint32_t>self.snaplen
         self.file_header = header_of(self.handle, f"-R {name}")
         self.offset = FILE_HEADER_BYTES if header is not None else 0
         if header is not None:

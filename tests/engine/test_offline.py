@@ -290,9 +290,35 @@ def test_filter_of_what_is_closed_is_refused(name: str) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "the source is closed\n", "")
 
 
-def test_record_longer_than_the_files_snaplen_is_passed_on_whole() -> None:
-    packet = make.Packet(make.START_NS, bytes(range(200)))
-    data = make.classic([packet], snaplen=96)
+@pytest.mark.parametrize("order", ["<", ">"])  # libpcap reads the other byte order
+@pytest.mark.parametrize("nanosecond", [False, True])
+@pytest.mark.parametrize("cut", [0, 50, 100])
+def test_what_is_behind_the_files_own_snaplen_is_no_part_of_a_packet(
+    order: str, nanosecond: bool, cut: int
+) -> None:
+    short, long = bytes(range(60)), bytes(range(200))
+    packets = make.stamped([short, long, short, short, long, long, short])
+    data = make.classic(packets, order=order, snaplen=96)
 
-    with source_on(data) as source:
-        assert source.file_header + drain(source)[0] == data
+    whole = read_all(make.classic(packets), nanosecond=nanosecond)
+    kept = min(cut or 96, 96)
+    expected = [record._replace(data=record.data[:kept]) for record in whole]
+    assert read_all(data, snaplen=cut, nanosecond=nanosecond) == expected
+    assert [record.origlen for record in expected] == [60, 200, 60, 60, 200, 200, 60]
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize(("text", "passed"), [("ether[95] = 95", 3), ("ether[96] = 96", 0)])
+def test_filter_sees_no_more_than_the_files_own_snaplen(order: str, text: str, passed: int) -> None:
+    packets = make.stamped([bytes(range(60)), *[bytes(range(200))] * 3])
+    data = make.classic(packets, order=order, snaplen=96)
+
+    assert len(read_all(data, filter_text=text)) == passed
+
+
+@pytest.mark.parametrize("snaplen", [0, 1 << 31])
+def test_snaplen_that_cannot_be_meant_cuts_nothing(snaplen: int) -> None:
+    packets = make.stamped([bytes(range(200))] * 2)
+
+    records = read_all(make.classic(packets, snaplen=snaplen))
+    assert records == read_all(make.classic(packets))

@@ -94,6 +94,7 @@ def is_odd(record: Record) -> bool:
     held=packets(),
     order=st.sampled_from("<>"),
     filtered=st.booleans(),
+    own_snaplen=st.sampled_from([262144, 262144, 65535, 50]),
     snaplen=st.sampled_from([0, 0, 1, 100, 65535]),
     nanosecond=st.booleans(),
     fills=st.lists(st.tuples(budgets(), st.booleans()), max_size=12),
@@ -104,15 +105,16 @@ def test_fills(
     held: list[make.Packet],
     order: str,
     filtered: bool,
+    own_snaplen: int,
     snaplen: int,
     nanosecond: bool,
     fills: list[tuple[Budgets, bool]],
     capacity: int,
     lead: bytes,
 ) -> None:
-    data = make.classic(held, order=order)
+    data = make.classic(held, order=order, snaplen=own_snaplen)
     accepted = [r for r in parse(data).records if not filtered or is_odd(r)]
-    expected = list(converted(accepted, snaplen, nanosecond))
+    expected = list(converted(accepted, min(snaplen or own_snaplen, own_snaplen), nanosecond))
     times_ns = [r.seconds * 10**9 + r.fraction * (1 if nanosecond else 1000) for r in expected]
     begun = 0
     text = ODD if filtered else ""
