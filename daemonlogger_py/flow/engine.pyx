@@ -117,7 +117,7 @@ cdef class Engine(Segments):
         self.skip_bytes = skip_bytes
         self.idle_ns = idle_ns
         self.linger_ns = min(LINGER_NS, idle_ns or LINGER_NS) if purge else NEVER_NS
-        self.linger_flows = LINGER_FLOWS if purge else NEVER_NS
+        self.linger_flows = LINGER_FLOWS if purge else NEVER
         self.max_flows = max_flows
         self.memory_bytes = memory_bytes - min(fragment_bytes, memory_bytes // 4)
         self.first_ns = first_ns

@@ -26,9 +26,7 @@ cdef enum TcpFlag:  # RFC 9293, 3.1
     TCP_FIN = 1
     TCP_SYN = 2
     TCP_RST = 4
-    TCP_PSH = 8
     TCP_ACK = 16
-    TCP_URG = 32
 
 cdef struct Packet:
     # Set before decode.

@@ -129,7 +129,7 @@ cdef class Segments(Lifetimes):
         cdef int64_t jump = begin - stream.expected
         cdef bint received = False
         cdef bint too_early
-        if packet.payload_bytes == 1 and jump == -1:
+        if may_keep_alive(stream, begin, packet.payload_bytes):
             piece_end(stream, begin, begin + 1, &received)
             if received or (stream.syn and begin < 0):
                 return self.sink.event(flow, side, EVENT_KEEPALIVE, begin, 1, packet)
@@ -218,7 +218,7 @@ cdef class Segments(Lifetimes):
         cdef uint32_t sequence = packet.sequence + (1 if packet.flags & TCP_SYN else 0)
         cdef int64_t begin = offset_of(stream, sequence)
         cdef bint received = False
-        if packet.payload_bytes == 1 and begin == stream.expected - 1:
+        if may_keep_alive(stream, begin, packet.payload_bytes):
             return False
         if piece_end(
             stream, begin, begin + packet.payload_bytes, &received
@@ -283,6 +283,17 @@ cdef void note_link(Link *link, const Packet *packet) noexcept nogil:
     if packet.mac_destination != NULL:  # a cooked capture has the source's alone
         link.has_macs = True
         memcpy(link.mac_destination, packet.mac_destination, 6)
+
+
+cdef inline bint may_keep_alive(
+    const Stream *stream, int64_t begin, uint32_t count
+) noexcept nogil:
+    """Whether the segment could be a keep-alive by its place (RFC 9293, 3.8.4).
+
+    That is one byte before the next to be sent. The last segment does not always end there: it may
+    have been a retransmission of earlier bytes.
+    """
+    return count == 1 and (begin == stream.expected - 1 or begin == received_until(stream) - 1)
 
 
 cdef inline int64_t received_until(const Stream *stream) noexcept nogil:

@@ -12,6 +12,7 @@ from tests.flow.segments import (
     records,
 )
 from tests.flow.told import closed, facts
+from tests.readers.streams.stored import Stored
 
 CLIENT = Side()
 SERVER = CLIENT.peer()
@@ -76,6 +77,36 @@ def test_a_byte_just_before_the_next_is_a_keep_alive():
     (stream,) = facts([CLIENT.syn(), CLIENT.sends(0, b"abc"), CLIENT.sends(2, b"\0")])
 
     assert (stream.retransmissions, stream.out_of_order, stream.stream_bytes) == (0, 0, 3)
+
+
+RESENT = [
+    CLIENT.syn(),
+    CLIENT.sends(0, b"hello"),
+    CLIENT.sends(5, b" world"),
+    CLIENT.sends(0, b"hello"),
+]
+
+
+@pytest.mark.parametrize("last_wins", [True, False])
+def test_a_keep_alive_behind_a_retransmission_changes_nothing(tmp_path, last_wins):
+    frames = [*RESENT, CLIENT.sends(10, b"\0"), CLIENT.sends(11, b" again"), CLIENT.fin(17)]
+    stored = Stored(tmp_path, frames, last_wins=last_wins)
+
+    assert list(stored.files.values()) == [b"hello world again"]
+
+
+def test_a_keep_alive_behind_a_retransmission_is_told_as_one():
+    (stream,) = facts([*RESENT, CLIENT.sends(10, b"\0")])
+
+    assert (stream.retransmissions, stream.out_of_order, stream.differing_bytes) == (1, 1, 0)
+
+
+def test_a_keep_alive_after_the_close_is_no_repetition():
+    frames = [*RESENT, CLIENT.rst(11), CLIENT.sends(10, b"\0")]
+    streams, engine = closed(frames)
+
+    assert [stream.stream_bytes for stream in streams] == [11]
+    assert engine.counters().late_bytes == 0
 
 
 def test_one_missing_byte_that_comes_late_is_not_a_keep_alive():
