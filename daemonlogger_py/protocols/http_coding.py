@@ -3,12 +3,16 @@
 gzip, x-gzip, deflate with and without zlib's frame, in one member or several; br and zstd (RFC
 7932, 8878) where the modules `brotli` (1.2 or later) and `zstandard` are installed. Several codings
 in a row are undone from the last to the first. Input and output are pieces: memory does not grow
-with the body.
+with the body, beyond what of br is kept for a second look.
+
+NULs behind the end of the compressed data are padding. Anything else there is an error behind what
+was decoded: who asked for the body did not get to see it.
 """
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from functools import cache
 from importlib import import_module
+from itertools import chain
 from typing import Any, NamedTuple
 
 from daemonlogger_py.protocols.http_head import Fields
@@ -29,6 +33,7 @@ _IN_BYTES = 1 << 14
 # 3.1.1.2.4) and at least 4 bytes: a call returns 16 MiB at most.
 _ZSTD_IN_BYTES = 512
 _ZSTD_WINDOW_BYTES = 1 << 23  # RFC 9659
+_BROTLI_KEPT_BYTES = 1 << 22
 _WINDOW_BITS = 15  # zlib's MAX_WBITS
 _GZIP_MAGIC = b"\x1f\x8b"
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
@@ -137,7 +142,8 @@ def _inflated(pieces: Iterable[_Piece], *, raw: bool) -> Iterator[bytes]:
     decoder = None
     begun = False
     rest = b""
-    for data in _slices(pieces, _IN_BYTES):
+    slices = _slices(pieces, _IN_BYTES)
+    for data in slices:
         data = rest + data if rest else data
         rest = b""
         while data:
@@ -146,7 +152,8 @@ def _inflated(pieces: Iterable[_Piece], *, raw: bool) -> Iterator[bytes]:
                     rest = data
                     break
                 if begun and not data.startswith(_GZIP_MAGIC):
-                    return  # padding, or what gzip(1) calls trailing garbage
+                    _require_padding(chain((data,), slices))
+                    return
                 decoder = _zlib.decompressobj(_window(data, raw=raw and not begun))
                 begun = True
             try:
@@ -157,6 +164,17 @@ def _inflated(pieces: Iterable[_Piece], *, raw: bool) -> Iterator[bytes]:
                 decoder = None
     if decoder is not None or (rest and not begun):
         raise TruncatedError("the compressed data ends too early")
+    _require_padding((rest,))
+
+
+def _require_padding(behind: Iterable[bytes]) -> None:
+    """Raise CorruptError unless what is behind the end of the compressed data is all NUL."""
+    count = others = 0
+    for data in behind:
+        count += len(data)
+        others += len(data) - data.count(0)
+    if others:
+        raise CorruptError(f"{count} bytes are behind the end of the compressed data")
 
 
 def _window(data: bytes, *, raw: bool) -> int:
@@ -185,19 +203,72 @@ def _unbrotli(pieces: Iterable[_Piece]) -> Iterator[bytes]:
     module = _module("br")
     decoder = module.Decompressor()
     given = False
-    for data in _slices(pieces, _IN_BYTES):
+    before: bytearray | None = bytearray()
+    slices = _slices(pieces, _IN_BYTES)
+    for data in slices:
         given = True
         if decoder.is_finished():
+            _require_padding(chain((data,), slices))
             return
+        passed = 0
         try:
-            if out := decoder.process(data, output_buffer_limit=_OUT_BYTES):
+            for out in _processed(decoder, data):
+                passed += len(out)
                 yield out
-            while not decoder.can_accept_more_data():
-                yield decoder.process(b"", output_buffer_limit=_OUT_BYTES)
         except module.error as error:
-            raise CorruptError(f"the compressed data is damaged: {error}") from None
+            if before is None:
+                raise CorruptError(
+                    f"the compressed data is damaged, or something is behind its end: {error}"
+                ) from None
+            end = yield from _unbrotli_to_end(module, before, data, passed)
+            if not end:
+                raise CorruptError(f"the compressed data is damaged: {error}") from None
+            _require_padding(chain((data[end:],), slices))
+            return
+        if before is not None:
+            before += data
+            if len(before) > _BROTLI_KEPT_BYTES:
+                before = None
     if given and not decoder.is_finished():
         raise TruncatedError("the compressed data ends too early")
+
+
+def _processed(decoder: Any, data: bytes) -> Iterator[bytes]:
+    """Yield all that brotli makes of `data`, also what it would only give when asked again."""
+    out = decoder.process(data, output_buffer_limit=_OUT_BYTES)
+    while True:
+        if out:
+            yield out
+        elif decoder.can_accept_more_data():
+            return
+        if decoder.is_finished():
+            return
+        out = decoder.process(b"", output_buffer_limit=_OUT_BYTES)
+
+
+def _unbrotli_to_end(
+    module: Any, before: bytearray, data: bytes, passed: int
+) -> Generator[bytes, None, int]:
+    """Yield what `data`, at which a decoder failed, decodes to behind `passed` bytes of that.
+
+    The decoder fails also where bytes follow the end, and tells neither where that was nor what was
+    before it. So all is decoded again, `data` byte by byte: returns where it ends; 0 is nowhere.
+    """
+    decoder = module.Decompressor()
+    for old in _slices((memoryview(before),), _IN_BYTES):
+        for _ in _processed(decoder, old):
+            pass
+    for offset in range(len(data)):
+        try:
+            for out in _processed(decoder, data[offset : offset + 1]):
+                if new := out[passed:]:
+                    yield new
+                passed = max(0, passed - len(out))
+        except module.error:
+            return 0
+        if decoder.is_finished():
+            return offset + 1
+    return 0
 
 
 def _unzstd(pieces: Iterable[_Piece]) -> Iterator[bytes]:
@@ -206,7 +277,8 @@ def _unzstd(pieces: Iterable[_Piece]) -> Iterator[bytes]:
     decoder = None
     begun = False
     rest = b""
-    for data in _slices(pieces, _ZSTD_IN_BYTES):
+    slices = _slices(pieces, _ZSTD_IN_BYTES)
+    for data in slices:
         data = rest + data if rest else data
         rest = b""
         while data:
@@ -215,6 +287,7 @@ def _unzstd(pieces: Iterable[_Piece]) -> Iterator[bytes]:
                     rest = data
                     break
                 if begun and not _begins_frame(data):
+                    _require_padding(chain((data,), slices))
                     return
                 decoder = context.decompressobj()
                 begun = True
@@ -229,6 +302,7 @@ def _unzstd(pieces: Iterable[_Piece]) -> Iterator[bytes]:
                 decoder = None
     if decoder is not None:
         raise TruncatedError("the compressed data ends too early")
+    _require_padding((rest,))
 
 
 def _begins_frame(data: bytes) -> bool:

@@ -43,6 +43,25 @@ def partly(data, *applied, limits=None):
     return b"".join(out), raised.value
 
 
+def told_behind(packed, rest, coding, data):
+    """All is decoded, and `rest` behind it is told, wherever the slices of input end."""
+    padded = rest + bytes(-(len(packed) + len(rest)) % http_coding._IN_BYTES)
+    for behind in (rest, padded):
+        out, error = partly(packed + behind, coding)
+        assert out == data
+        assert isinstance(error, CorruptError)
+        assert str(error) == f"{len(behind)} bytes are behind the end of the compressed data"
+    size = max(1, (len(packed) + len(rest)) // 100)
+    both = packed + rest
+    decoding = decode([both[i : i + size] for i in range(0, len(both), size)], [coding], Limits())
+    with pytest.raises(CorruptError, match=f"^{len(rest)} bytes are behind"):
+        b"".join(decoding)
+
+
+def repr_of_few(data):
+    return repr(data[:9]) + str(len(data))
+
+
 @pytest.mark.parametrize("data", [TEXT, NOISE, b"x", bytes(300_000)], ids=len)
 @pytest.mark.parametrize(
     ("coding", "pack"),
@@ -72,9 +91,28 @@ def test_several_members():
         assert undone(b"", "gzip", pieces=pieces) == TEXT + b"more"
 
 
-@pytest.mark.parametrize("rest", [b"\0", b"\0" * 100, b"garbage", b"\x1f"])
-def test_what_is_behind_the_last_member_is_left_out(rest):
-    assert undone(gzip.compress(TEXT) + rest, "gzip") == TEXT
+PADDINGS = [b"\0", b"\0" * 100, b"\0" * 50_000]
+BEHIND = [b"x", b"\x1f", b"garbage", b"\0garbage", b"\0" * 50_000 + b"x", b"x" * 50_000]
+
+
+@pytest.mark.parametrize("rest", PADDINGS, ids=len)
+def test_padding_is_left_out(rest):
+    for data in (TEXT, NOISE):
+        assert undone(gzip.compress(data) + rest, "gzip") == data
+        assert undone(zlib.compress(data) + rest, "deflate") == data
+        assert undone(deflated(data, -15) + rest, "deflate") == data
+
+
+@pytest.mark.parametrize("rest", BEHIND, ids=repr_of_few)
+def test_what_is_behind_the_last_member_is_told(rest):
+    for data in (TEXT, NOISE):
+        told_behind(gzip.compress(data), rest, "gzip", data)
+        told_behind(gzip.compress(data) * 2, rest, "gzip", data * 2)
+        told_behind(deflated(data, -15), rest, "deflate", data)
+
+
+def test_member_behind_padding_is_told():
+    told_behind(gzip.compress(TEXT), b"\0" + gzip.compress(TEXT), "gzip", TEXT)
 
 
 def test_several_codings_in_a_row():
@@ -185,7 +223,7 @@ def zstandard():
 
 
 def test_brotli(brotli):
-    for data in (TEXT, NOISE, b"x"):
+    for data in (TEXT, NOISE, b"x", bytes(900_000), bytes(900_000) + NOISE):
         packed = brotli.compress(data)
         assert undone(packed, "br") == data
         assert (
@@ -200,6 +238,42 @@ def test_brotli_damaged(brotli):
     assert isinstance(error, TruncatedError)
     assert NOISE.startswith(data)
     assert isinstance(partly(b"\xff" * 50, "br")[1], CorruptError)
+
+
+@pytest.mark.parametrize("data", [TEXT, NOISE, bytes(900_000) + NOISE, bytes(900_000)], ids=len)
+def test_brotli_with_something_behind_it(brotli, data):
+    packed = brotli.compress(data)
+    for rest in PADDINGS:
+        assert undone(packed + rest, "br") == data
+        to_slice = rest[: -len(packed) % http_coding._IN_BYTES]
+        assert undone(packed + to_slice + rest, "br") == data
+    for rest in (*BEHIND, packed):
+        told_behind(packed, rest, "br", data)
+
+
+def test_brotli_that_ends_with_a_slice_of_input(brotli, monkeypatch):
+    packed = brotli.compress(NOISE)
+    monkeypatch.setattr(http_coding, "_IN_BYTES", len(packed))
+    told_behind(packed, b"x" * 80_000, "br", NOISE)
+    assert undone(packed + bytes(80_000), "br") == NOISE
+
+
+def test_brotli_damaged_far_behind(brotli, monkeypatch):
+    monkeypatch.setattr(http_coding, "_BROTLI_KEPT_BYTES", 20_000)
+    packed = brotli.compress(NOISE)
+    data, error = partly(packed + b"behind", "br")
+    assert NOISE.startswith(data)
+    assert len(data) > len(NOISE) - http_coding._IN_BYTES
+    assert "damaged, or something is behind its end" in str(error)
+
+
+def test_brotli_is_limited_also_with_something_behind_it(brotli):
+    packed = brotli.compress(bytes(20_000_000), quality=1)
+    assert isinstance(partly(packed + b"behind", "br")[1], LimitError)
+    loose = Limits(ratio=1 << 30)
+    data, error = partly(packed + b"behind", "br", limits=loose)
+    assert data == bytes(20_000_000)
+    assert isinstance(error, CorruptError)
 
 
 def test_brotli_is_limited(brotli):
@@ -217,6 +291,15 @@ def test_zstd(zstandard):
         assert undone(packed, "zstd") == data + b"second frame"
         pieces = [packed[i : i + 3] for i in range(0, len(packed), 3)]
         assert undone(b"", "zstd", pieces=pieces) == data + b"second frame"
+
+
+@pytest.mark.parametrize("data", [TEXT, NOISE], ids=len)
+def test_zstd_with_something_behind_it(zstandard, data):
+    packed = zstandard.ZstdCompressor().compress(data)
+    for rest in PADDINGS:
+        assert undone(packed + rest, "zstd") == data
+    for rest in (*BEHIND, b"\x28\xb5\x2f"):
+        told_behind(packed, rest, "zstd", data)
 
 
 def test_zstd_damaged(zstandard):
