@@ -14,6 +14,7 @@ What the verbs share:
 ``inputs``    savefiles in any format, a ring, an interface; read ahead by a thread
 ``progress``  a bar on a terminal
 ``tables``    tables for people and for programs; ``figures``, ``output``
+``stalls``    output that whoever reads it may hold up
 
 Readers open savefiles read-only, know nothing of the recorder that wrote them, and never need
 privilege.

@@ -5,13 +5,11 @@ what the filter accepts. Of what is left out, only what an output has to say of 
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
 from itertools import groupby, islice
 from operator import attrgetter
 
-from daemonlogger_py.errors import FilterError, SourceError
 from daemonlogger_py.readers.archive import Directory, Member
-from daemonlogger_py.readers.extract.format import distinct_headers, is_scanned
+from daemonlogger_py.readers.extract.format import distinct_headers
 from daemonlogger_py.readers.extract.plan import needed
 from daemonlogger_py.readers.extract.sidecars import Look
 from daemonlogger_py.readers.extract.stats import Stats
@@ -59,9 +57,9 @@ class Choice:
         known = self._facts.copy()
         for directory, names in self._unsaid:
             for header in distinct_headers(directory.dir_fd, names):
-                if is_scanned(header):
-                    with suppress(SourceError, FilterError):
-                        known.add(Facts.of_format(self._task.format_of(header)))
+                facts = self._task.facts_of_header(header)
+                if facts is not None:
+                    known.add(facts)
         return known
 
     def _chosen(self, members: Iterable[Member]) -> Iterator[Work]:

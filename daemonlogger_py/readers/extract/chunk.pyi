@@ -2,8 +2,6 @@ from typing import final
 
 from daemonlogger_py.engine.buffer import Buffer
 
-NEVER_NS: int
-
 @final
 class Chunk:
     def __init__(self, *, nanosecond: bool = False) -> None: ...

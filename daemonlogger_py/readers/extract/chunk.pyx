@@ -13,6 +13,7 @@ from libc.string cimport memcpy, memmove
 from posix.unistd cimport pread
 
 from daemonlogger_py.engine.buffer cimport Buffer
+from daemonlogger_py.readers.extract.ranges cimport LAST_NS
 from daemonlogger_py.savefile.records cimport RECORD_HEADER_BYTES, RecordHeader, timestamp_ns
 
 cdef extern from "<pthread.h>" nogil:
@@ -83,8 +84,6 @@ cdef void give_back(uint8_t *data, size_t room) noexcept nogil:
     free(data)
 
 
-NEVER_NS = (1 << 64) - 1
-
 cdef struct Place:
     uint64_t key
     size_t at
@@ -107,7 +106,7 @@ cdef class Chunk:
     def __cinit__(self, *, bint nanosecond=False):
         self.fraction_ns = 1 if nanosecond else 1000
         self.ascending = self.descending = True
-        self.earliest_ns = NEVER_NS
+        self.earliest_ns = LAST_NS
 
     def __dealloc__(self):
         give_back(self.data, self.room)
@@ -304,7 +303,7 @@ cdef class Chunk:
         Buffer buffer not None,
         *,
         uint64_t from_ns=0,
-        uint64_t to_ns=NEVER_NS,
+        uint64_t to_ns=LAST_NS,
         bint reverse=False,
     ):
         """Append those records of `buffer` that are stamped in [from_ns, to_ns); return how many.

@@ -55,7 +55,9 @@ def following(config: ExtractConfig, archive: Archive, task: Task, stopping: Sto
     names = {(id(one.directory), one.name) for of_ring in followed for one in of_ring}
     complete = (member for member in members if (id(member.directory), member.name) not in names)
     gaps = Gaps(config, archive)
-    output = Output(config.output, members, archive.directories, pcapng=config.pcapng)
+    output = Output(
+        config.output, members, archive.directories, stopping=stopping, pcapng=config.pcapng
+    )
     extraction = Extraction(config, task, complete, output)
     del members, complete  # not for as long as the ring is followed
     tails = [
@@ -66,7 +68,7 @@ def following(config: ExtractConfig, archive: Archive, task: Task, stopping: Sto
         extraction.run(stopping, may_be_empty=True)
         extraction.report(archive, nothing=False)
         # What is compressed from now on was read before, or its tail tells.
-        extraction.failures += archive.unread
+        extraction.failures += archive.unread + extraction.pruned
         _follow(config, extraction, output, tails, stopping, gaps)
     except BrokenPipeError:
         return 1  # whoever read the packets has read enough
@@ -100,6 +102,12 @@ def _follow(
                 came = True
                 merger.note(found)
                 extraction.add(found, tail.number)
+                if extraction.full and len(tails) == 1:
+                    # Behind by much: there is nothing to be waited for, and a file for what is too
+                    # much would get all that the ring has.
+                    extraction.give_out(merger.key())
+                if not extraction.left:
+                    break
                 extraction.spill_what_is_too_much()
             extraction.know(tail.facts)
         if came or merger.waiting or not output.begun:

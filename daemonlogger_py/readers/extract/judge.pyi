@@ -3,8 +3,6 @@ from typing import NamedTuple, final
 from daemonlogger_py.readers.extract.ranges import Ranges
 from daemonlogger_py.readers.index.sidecar import Sidecar
 
-NEVER_NS: int
-
 class Selection(NamedTuple):
     ranges: Ranges
     classes_no: int

@@ -19,10 +19,8 @@ from daemonlogger_py.readers.extract.program cimport (
     Program,
     Verdict,
 )
-from daemonlogger_py.readers.extract.ranges cimport Range, Ranges
+from daemonlogger_py.readers.extract.ranges cimport LAST_NS, Range, Ranges
 from daemonlogger_py.readers.index.sidecar cimport Columns, Sidecar
-
-NEVER_NS = 2**64 - 1
 
 # Of a block, while classes are judged.
 
@@ -59,7 +57,7 @@ cdef class Judge:
         """`code` is `Filter.code` of engine/bpf.pyx, compiled for the linktype of the sidecars."""
         self.program = Program(code)
 
-    def select(self, Sidecar sidecar not None, uint64_t from_ns=0, uint64_t to_ns=NEVER_NS):
+    def select(self, Sidecar sidecar not None, uint64_t from_ns=0, uint64_t to_ns=LAST_NS):
         """Choose what has to be read of the sidecar's savefile; a Selection.
 
         Packets are looked for from `from_ns` to `to_ns`, both included.

@@ -16,6 +16,7 @@ from posix.unistd cimport pwrite
 
 from daemonlogger_py.engine.buffer cimport Buffer
 from daemonlogger_py.readers.extract.chunk cimport Chunk
+from daemonlogger_py.readers.extract.ranges cimport LAST_NS
 from daemonlogger_py.readers.extract.runs cimport (
     Run,
     Tag,
@@ -36,7 +37,7 @@ cdef enum:
     BLOCK_HEAD_BYTES = 28
     BLOCK_BYTES = 32  # with the length that ends it
 
-LAST_KEY = (1 << 64) - 1
+LAST_KEY = LAST_NS
 
 cdef enum Form:
     PLAIN
@@ -59,6 +60,8 @@ cdef class Merger:
     cdef uint32_t fraction_ns
     cdef readonly uint64_t held_bytes  # in memory
     cdef set held
+    cdef uint32_t *interfaces  # of kinds; those that were not described are their own
+    cdef uint32_t kinds
 
     def __cinit__(self, *, bint reverse=False, bint pcapng=False, bint nanosecond=False):
         self.mask = <uint64_t>-1 if reverse else 0
@@ -71,19 +74,38 @@ cdef class Merger:
             free(self.heap[i].data)
             free(self.heap[i])
         free(self.heap)
+        free(self.interfaces)
 
     def write_as(self, *, bint pcapng, bint nanosecond):
         """Say how records are given out from now on."""
         self.form = PCAPNG if pcapng else PLAIN
         self.fraction_ns = 1 if nanosecond else 1000
 
+    def describe(self, uint32_t kind, uint32_t interface):
+        """Say which description in pcapng is that of records of this kind. Raises MemoryError.
+
+        Until records are given out there is time for that, also for what was spilled.
+        """
+        cdef uint32_t *interfaces
+        if kind >= self.kinds:
+            interfaces = <uint32_t *>realloc(
+                self.interfaces, (<size_t>kind + 1) * sizeof(uint32_t)
+            )
+            if interfaces == NULL:
+                raise MemoryError
+            self.interfaces = interfaces
+            while self.kinds <= kind:
+                interfaces[self.kinds] = self.kinds
+                self.kinds += 1
+        self.interfaces[kind] = interface
+
     @property
     def runs(self):
         """Chunks and spilled files that are not given out yet."""
         return self.count
 
-    def add(self, Chunk chunk not None, uint32_t member, int64_t sequence, uint32_t interface):
-        """Take a chunk that is settled; `interface` is the number of its description in pcapng.
+    def add(self, Chunk chunk not None, uint32_t member, int64_t sequence, uint32_t kind):
+        """Take a chunk that is settled; see `describe` for its `kind`.
 
         Among records of one time, those of a smaller `member` come first, and among those the
         ones of a smaller `sequence`. Raises MemoryError.
@@ -98,7 +120,7 @@ cdef class Merger:
         memset(run, 0, sizeof(Run))
         run.head.sequence = sequence
         run.head.member = member
-        run.head.interface = interface
+        run.head.kind = kind
         run.head.fraction_ns = chunk.fraction_ns
         run.at = chunk.data
         run.end = chunk.data + chunk.used
@@ -307,7 +329,9 @@ cdef class Merger:
         if not has_room(out, padded + 3):
             return False
         if self.form == PCAPNG:
-            put_block(out, run, &header, at + RECORD_HEADER_BYTES)
+            put_block(
+                out, run, self.interface_of(run.head.kind), &header, at + RECORD_HEADER_BYTES
+            )
         else:
             if self.form == SPILLED:
                 memcpy(out.data + out.used, &run.head, sizeof(Tag))
@@ -323,6 +347,9 @@ cdef class Merger:
         out._packets += 1
         run.at = at + count
         return True
+
+    cdef uint32_t interface_of(self, uint32_t kind) noexcept nogil:
+        return self.interfaces[kind] if kind < self.kinds else kind
 
 
 cdef bint has_room(Buffer out, size_t count) noexcept nogil:
@@ -347,7 +374,11 @@ cdef void rescale(RecordHeader *header, uint32_t given, uint32_t wanted) noexcep
 
 
 cdef void put_block(
-    Buffer out, const Run *run, const RecordHeader *header, const uint8_t *packet
+    Buffer out,
+    const Run *run,
+    uint32_t interface,
+    const RecordHeader *header,
+    const uint8_t *packet,
 ) noexcept nogil:
     """An Enhanced Packet Block, draft-ietf-opsawg-pcapng section 4.3."""
     cdef uint32_t block[7]
@@ -358,7 +389,7 @@ cdef void put_block(
     cdef uint8_t *to = out.data + out.used
     block[0] = ENHANCED_PACKET_BLOCK
     block[1] = BLOCK_BYTES + header.caplen + padding
-    block[2] = run.head.interface
+    block[2] = interface
     block[3] = <uint32_t>(ticks >> 32)
     block[4] = <uint32_t>ticks
     block[5] = header.caplen

@@ -9,12 +9,14 @@ import os
 import re
 import stat
 import struct
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 
 from daemonlogger_py.errors import StorageError, UsageError
 from daemonlogger_py.readers.extract.task import Facts
+from daemonlogger_py.readers.stalls import Taker, open_output
 from daemonlogger_py.savefile.asides import owner_of
 from daemonlogger_py.savefile.catalog_end import SUFFIX as END
 from daemonlogger_py.savefile.catalog_schema import DAMAGED, NEW, PAGES, SHARED_MEMORY, WAL
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from daemonlogger_py.engine.buffer import Buffer
     from daemonlogger_py.readers.archive import Directory, Member
     from daemonlogger_py.readers.extract.chunk import Chunk
+    from daemonlogger_py.readers.inputs.stopping import Stopping
 
     Bytes = bytes | Buffer | Chunk
 
@@ -36,10 +39,13 @@ _SECTION_HEADER, _BYTE_ORDER, _INTERFACE, _TSRESOL = 0x0A0D0D0A, 0x1A2B3C4D, 1, 
 class Output:
     """The file `path`, or standard output; opened, but not changed yet.
 
-    Raises UsageError for a terminal, for one of the savefiles that are read, which `members` are,
-    and for what belongs to one of their `directories`: a name that a savefile could have there, or
-    what was kept of one that was damaged, the catalog and its files, the socket, whatever is in the
-    index. Raises StorageError.
+    A FIFO is opened once somebody reads it. Who reads may hold up the writing, but not for long
+    once `stopping` is requested: StalledError.
+
+    Raises UsageError for a terminal, for a closed standard output, for one of the savefiles that
+    are read, which `members` are, and for what belongs to one of their `directories`: a name that
+    a savefile could have there, or what was kept of one that was damaged, the catalog and its
+    files, the socket, whatever is in the index. Raises StorageError.
     """
 
     def __init__(
@@ -48,9 +54,13 @@ class Output:
         members: "Iterable[Member]" = (),
         directories: "Iterable[Directory]" = (),
         *,
+        stopping: "Stopping",
         pcapng: bool = False,
     ) -> None:
         self.path = path
+        self._name = "standard output" if path == STDOUT else f"-w {path}"
+        self._stopping = stopping
+        self._taker: Taker | None = None
         self.pcapng = pcapng
         self.begun = False
         self.nanosecond = False
@@ -62,6 +72,10 @@ class Output:
         self._made = False
         directories = [*directories]
         if path == STDOUT:
+            if sys.__stdout__ is None:  # descriptor 1 is another file by now
+                raise UsageError(
+                    "-w -: standard output is closed; accepted: -w FILE, or a pipe or a file"
+                )
             if os.isatty(1):
                 raise UsageError(
                     "-w -: packets are not written to a terminal; accepted: -w FILE, or a pipe"
@@ -76,6 +90,7 @@ class Output:
             self._refuse_inputs(members)
             self._refuse_savefiles(directories)
             self._refuse_links_to_archive(directories)
+            self._taker = Taker(self._fd, self._name, stopping)
             undo.pop_all()
 
     def _open(self, path: str) -> None:
@@ -85,9 +100,9 @@ class Output:
                 self._fd = os.open(path, flags | os.O_EXCL, 0o666)
                 self._made = True
             except FileExistsError:
-                self._fd = os.open(path, flags, 0o666)
+                self._fd = open_output(path, flags, self._stopping, name=self._name)
         except OSError as error:
-            raise StorageError(f"-w {path}: {error.strerror}") from None
+            raise StorageError(f"{self._name}: {error.strerror}") from None
 
     def _refuse_inputs(self, members: "Iterable[Member]") -> None:
         status = os.fstat(self._fd)
@@ -200,19 +215,15 @@ class Output:
 
     def write(self, data: "Bytes") -> None:
         """Write all of `data`, or if that fails nothing of it."""
-        done = 0
         try:
-            with memoryview(data) as view:
-                while done < len(view):
-                    with view[done:] as rest:
-                        done += os.write(self._fd, rest)
+            if self._taker is not None:
+                self._taker.write(data)
         except BrokenPipeError:
             raise
         except OSError as error:
             self._take_back()
-            name = "standard output" if self._fd == 1 else f"-w {self.path}"
-            raise StorageError(f"{name}: {error.strerror}") from error
-        self._at += done
+            raise StorageError(f"{self._name}: {error.strerror}") from error
+        self._at += len(data)
 
     def discard(self) -> None:
         """Leave things as they were; there is nothing to write, not even a header."""
@@ -221,11 +232,13 @@ class Output:
 
     def close(self) -> None:
         """Close the file; may be called twice. Raises StorageError."""
+        if self._taker is not None:
+            self._taker.close()
         if self._fd > 1:
             try:
                 os.close(self._fd)
             except OSError as error:
-                raise StorageError(f"-w {self.path}: {error.strerror}") from error
+                raise StorageError(f"{self._name}: {error.strerror}") from error
             finally:
                 self._fd = -1
 

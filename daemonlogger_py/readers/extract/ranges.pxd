@@ -2,6 +2,9 @@
 from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 
+cdef extern from "<stdint.h>":
+    uint64_t LAST_NS "UINT64_MAX"  # no time is later, and no key is greater
+
 cdef enum:
     UNCOUNTED = 0xFFFFFFFFFFFFFFFF
 

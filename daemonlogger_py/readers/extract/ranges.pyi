@@ -3,8 +3,6 @@ from typing import final
 
 from daemonlogger_py.readers.extract.format import Format
 
-NEVER_NS: int
-
 @final
 class Window: ...
 

@@ -28,8 +28,6 @@ cdef enum:
     # One range of a survey: small beside what may be held, large beside what notes it.
     REGION_BYTES = 4194304
 
-NEVER_NS = (1 << 64) - 1
-
 
 cdef class Window:
     """Memory that parts of savefiles are read into; one for each thread."""
@@ -92,7 +90,7 @@ cdef class Ranges:
     @property
     def early_ns(self):
         """No packet is earlier; all bits set if there is nothing to read."""
-        return self.items[0].early_ns if self.count else NEVER_NS
+        return self.items[0].early_ns if self.count else LAST_NS
 
     @property
     def late_ns(self):
@@ -104,7 +102,7 @@ cdef class Ranges:
         uint64_t size_bytes,
         *,
         uint64_t early_ns=0,
-        uint64_t late_ns=NEVER_NS,
+        uint64_t late_ns=LAST_NS,
         bint ordered=False,
     ):
         """All records of a savefile of that size, of which that much is known beforehand."""
@@ -120,7 +118,7 @@ cdef class Ranges:
         """Add what is behind `begin`, if anything is, of which nothing is known."""
         if begin < size_bytes:
             self.ordered = False
-            if self.append(begin, size_bytes, UNCOUNTED, 0, NEVER_NS) < 0:
+            if self.append(begin, size_bytes, UNCOUNTED, 0, LAST_NS) < 0:
                 raise MemoryError
             self.bound()
 

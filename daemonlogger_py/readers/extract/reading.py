@@ -11,12 +11,14 @@ The consumer, in the thread of the `with` block, takes what was found with `take
 """
 
 import heapq
+import sys
 import threading
 from collections.abc import Iterable
 from enum import Enum
 from typing import NamedTuple, Self
 
-from daemonlogger_py.readers.extract.task import LAST_KEY, Found, Tools
+from daemonlogger_py.readers.extract.order import LAST_KEY
+from daemonlogger_py.readers.extract.task import Found, Tools
 from daemonlogger_py.readers.extract.work import Work
 
 LAST_NUMBER = (1 << 32) - 1
@@ -71,7 +73,7 @@ class Reading:
         self._held_bytes = 0
         self._memory_bytes = memory_bytes
         self._ask = ask
-        self._wanted = LAST_KEY if enough is None else enough
+        self._wanted = sys.maxsize if enough is None else enough
         self._last_key = 0  # of what was found
         self._hurry = False
         self._moved = False  # something that is held may be given out now
@@ -228,6 +230,8 @@ class Reading:
             return True
         if self._what(work) is not _What.STEP:
             return True
+        if self._found_bytes >= max(1, limit):
+            return False  # the consumer is held up, by who reads the output or by spilling
         if self._wanted <= 0 and first[0] > self._last_key:
             return False  # what was found can be given out, and is enough
         return (work.front, work.number) <= first

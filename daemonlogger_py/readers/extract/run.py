@@ -2,10 +2,12 @@
 
 Status 0: all that matches is written, also if that is nothing. 1: something could not be read, or
 written. 130 or 143: stopped by INT or TERM (0 with --follow, which only ends so); what was written
-is whole, and the first of all that matches.
+is whole, and the first of all that matches. The same, also with --follow, where whoever reads the
+output held it up: then it may end within a packet.
 """
 
 import os
+import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
@@ -17,7 +19,7 @@ from daemonlogger_py.readers.archive import Archive, Member, gap_lines
 from daemonlogger_py.readers.extract.choice import Choice
 from daemonlogger_py.readers.extract.chunk import Chunk
 from daemonlogger_py.readers.extract.holding import Holder
-from daemonlogger_py.readers.extract.order import LAST_KEY, Merger
+from daemonlogger_py.readers.extract.order import Merger
 from daemonlogger_py.readers.extract.output import Output
 from daemonlogger_py.readers.extract.reading import LAST_NUMBER, Reading
 from daemonlogger_py.readers.extract.sidecars import Sidecars
@@ -58,7 +60,13 @@ def run(config: ExtractConfig) -> int:
             from daemonlogger_py.readers.extract.follow import following
 
             return following(config, archive, task, stopping)
-        output = Output(config.output, archive.each(), archive.directories, pcapng=config.pcapng)
+        output = Output(
+            config.output,
+            archive.each(),
+            archive.directories,
+            stopping=stopping,
+            pcapng=config.pcapng,
+        )
         stack.callback(output.close)
         extraction = Extraction(config, task, archive.each(), output)
         try:
@@ -80,7 +88,7 @@ class Extraction:
         self, config: ExtractConfig, task: Task, members: Iterable[Member], output: Output
     ) -> None:
         self.packets = 0
-        self.left = LAST_KEY if config.max_packets is None else config.max_packets
+        self.left = sys.maxsize if config.max_packets is None else config.max_packets
         self.failures = 0
         self._begun_ns = time.monotonic_ns()
         self._config = config
@@ -95,7 +103,8 @@ class Extraction:
         self._merger = Merger(reverse=config.reverse)
         self._out = Buffer(OUT_BYTES)
         self._facts: set[Facts] = set()
-        self._early: list[tuple[Found, int]] = []
+        # In the order in which threads come to them; which they have in the output is told later.
+        self._numbers: dict[Facts, int] = {}
         self._pruned: list[Member] = []
         self._refused: list[tuple[Work, Exception]] = []
         self._untold = Untold()
@@ -179,6 +188,11 @@ class Extraction:
             tell("extract", line)
         return bool(gaps)
 
+    @property
+    def pruned(self) -> int:
+        """How many savefiles were gone before they could be read, which `report` tells."""
+        return len(self._pruned)
+
     def tell_stats(self) -> None:
         """Say how much was read, if that was asked for."""
         if self._config.stats:
@@ -207,37 +221,35 @@ class Extraction:
 
         Raises UsageError for a linktype that nothing before has said, once the output is begun.
         """
-        self.know(found.facts)
-        if self._output.pcapng and not self._output.begun:
-            # Descriptions are numbered once all are known, not as threads come to them.
-            self._early.append((found, number))
-            return
-        interface = self._output.interface(found.facts)
-        self._merger.add(found.chunk, number, found.sequence, interface)
+        facts = found.facts
+        self.know(facts)
+        kind = self._numbers.get(facts)
+        if kind is None:
+            kind = self._numbers[facts] = len(self._numbers)
+            if self._output.begun:
+                self._merger.describe(kind, self._output.interface(facts))
+        self._merger.add(found.chunk, number, found.sequence, kind)
 
     def give_out(self, key: int, number: int = LAST_NUMBER) -> None:
         """Write the packets that nothing to come precedes: up to that key and number.
 
         Raises StorageError and BrokenPipeError.
         """
-        if (self._merger.runs or self._early) and key > 0:
+        if self._merger.runs and key > 0:
             self.begin_output()
             for data in self._ordered(key, number):
                 self._output.packets(data)
 
     def _relieve(self, reading: Reading) -> None:
         """See to it that what is held stays within bounds."""
-        held_bytes = self._held_bytes()
+        held_bytes = self._merger.held_bytes
         if held_bytes >= self._config.memory_bytes:
             share, of = _SPILL_AT
             if not reading.hurried:
                 reading.hurry()
             elif held_bytes * of >= self._config.memory_bytes * share:
                 self._spill()
-        reading.holds(self._held_bytes())
-
-    def _held_bytes(self) -> int:
-        return self._merger.held_bytes + sum(len(found.chunk) for found, _ in self._early)
+        reading.holds(self._merger.held_bytes)
 
     def _ordered(self, key: int, number: int) -> Iterator[Buffer | Chunk]:
         """Packets up to that bound, as many as are left to give out."""
@@ -275,28 +287,27 @@ class Extraction:
         known = [work.facts for work in self._works if work.facts is not None]
         self._output.begin([*known, *self._choice.facts(), *self._facts])
         self._merger.write_as(pcapng=self._output.pcapng, nanosecond=self._output.nanosecond)
-        self._add_early()
+        for facts, kind in self._numbers.items():
+            self._merger.describe(kind, self._output.interface(facts))
 
-    def _add_early(self) -> None:
-        early, self._early = self._early, []
-        for found, number in early:
-            interface = self._output.interface(found.facts)
-            self._merger.add(found.chunk, number, found.sequence, interface)
+    @property
+    def full(self) -> bool:
+        """Whether what is held takes up the memory that there is."""
+        return self._merger.held_bytes >= self._config.memory_bytes
 
     def spill_what_is_too_much(self) -> None:
         """Put what is held into a temporary file once it takes up the memory that there is."""
-        if self._held_bytes() >= self._config.memory_bytes:
+        if self.full:
             self._spill()
 
     def _spill(self) -> None:
         if self._spill_fd < 0:
             self._spill_fd = _temporary_file()
-        self._add_early()
         self._spilled_bytes += self._merger.spill(self._spill_fd)
 
     def _refuse_unread(self) -> None:
         """Raise the error of the first savefile if none could be read at all."""
-        refused = self._refused
+        refused = sorted(self._refused, key=lambda one: one[0].number)
         alone = bool(refused) and len(refused) == len(self._works) and not self._choice.has_more
         for work, _ in refused[1:] if alone else refused:
             self._tell(work)

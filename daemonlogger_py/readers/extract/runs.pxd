@@ -19,7 +19,7 @@ cdef struct Tag:  # in front of each record that is spilled
     uint64_t key
     int64_t sequence
     uint32_t member
-    uint32_t interface
+    uint32_t kind  # of capture, as `Merger.describe` has it
     uint32_t fraction_ns
     uint32_t unused
 

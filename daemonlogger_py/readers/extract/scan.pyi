@@ -4,8 +4,6 @@ from daemonlogger_py.readers.extract.chunk import Chunk
 from daemonlogger_py.readers.extract.format import Format
 from daemonlogger_py.readers.extract.ranges import Ranges
 
-NEVER_NS: int
-
 @final
 class Scan:
     format: Format

@@ -16,7 +16,7 @@ from pylibpcap.pcap cimport bpf_insn
 from daemonlogger_py.engine.libpcap cimport run_filter
 from daemonlogger_py.readers.extract.chunk cimport Chunk
 from daemonlogger_py.readers.extract.format cimport Format
-from daemonlogger_py.readers.extract.ranges cimport UNCOUNTED, Range, Ranges
+from daemonlogger_py.readers.extract.ranges cimport LAST_NS, UNCOUNTED, Range, Ranges
 from daemonlogger_py.savefile.records cimport (
     RECORD_HEADER_BYTES,
     RecordHeader,
@@ -41,8 +41,6 @@ cdef enum Verdict:
     DISAGREES
     READ_FAILED
     NO_MEMORY
-
-NEVER_NS = (1 << 64) - 1
 
 
 cdef class Scan:
@@ -80,7 +78,7 @@ cdef class Scan:
         Ranges ranges not None,
         *,
         uint64_t from_ns=0,
-        uint64_t to_ns=NEVER_NS,
+        uint64_t to_ns=LAST_NS,
         bint reverse=False,
     ):
         self.fd = fd
@@ -122,7 +120,7 @@ cdef class Scan:
     def front_ns(self):
         """No packet to come is earlier, or with `reverse` later."""
         if self.done:
-            return 0 if self.reverse else NEVER_NS
+            return 0 if self.reverse else LAST_NS
         if self.reverse:
             return self.ranges.items[self.ranges.count - 1 - self.taken].late_ns
         front_ns = self.ranges.items[self.taken].early_ns

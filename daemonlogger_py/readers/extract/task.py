@@ -13,17 +13,18 @@ from typing import TYPE_CHECKING, NamedTuple
 from daemonlogger_py.errors import DaemonloggerError, FilterError, SourceError
 from daemonlogger_py.readers.archive import Directory
 from daemonlogger_py.readers.extract.chunk import Chunk
-from daemonlogger_py.readers.extract.format import Format
+from daemonlogger_py.readers.extract.format import Format, is_scanned
+from daemonlogger_py.readers.extract.order import LAST_KEY
 from daemonlogger_py.readers.extract.ranges import Ranges, Window
 from daemonlogger_py.readers.extract.sidecars import Sidecars
 from daemonlogger_py.savefile.catalog_rows import Entry
+from daemonlogger_py.savefile.records import parse_file_header
 
 if TYPE_CHECKING:
     from daemonlogger_py.readers.extract.judge import Judge
     from daemonlogger_py.readers.inputs.capture import Input
     from daemonlogger_py.readers.inputs.stopping import Stopping
 
-LAST_KEY = (1 << 64) - 1
 ETHERNET, MATCHING_MIN = 1, 104  # LINKTYPE_*, pcap-linktype(7)
 _HEADER = struct.Struct("=IHHiIII")
 _MICROSECONDS, _NANOSECONDS = 0xA1B2C3D4, 0xA1B23C4D
@@ -142,6 +143,22 @@ class Task:
             except (struct.error, SourceError, FilterError):
                 return None
         return self.shared(facts)
+
+    def facts_of_header(self, header: bytes) -> Facts | None:
+        """What there is to say of a savefile that begins with `header`; None: it would be refused.
+
+        Also of one that libpcap reads: what it says is the same in either byte order.
+        """
+        found = parse_file_header(header)
+        if found is None:
+            return None
+        if not is_scanned(header):
+            magic = _NANOSECONDS if found.nanosecond else _MICROSECONDS
+            header = _HEADER.pack(magic, 2, 4, 0, 0, found.snaplen, found.linktype)
+        try:
+            return self.facts_of(self.format_of(header))
+        except (SourceError, FilterError):
+            return None
 
     def shared(self, facts: Facts) -> Facts:
         """Equal facts as one object: there are as many as savefiles."""

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 from daemonlogger_py.errors import DaemonloggerError, SourceError
 from daemonlogger_py.readers.archive import Member
 from daemonlogger_py.readers.extract.format import Format, is_scanned
+from daemonlogger_py.readers.extract.order import LAST_KEY
 from daemonlogger_py.readers.extract.ranges import Ranges, survey
 from daemonlogger_py.readers.extract.scan import Scan
 from daemonlogger_py.readers.extract.stats import Stats
-from daemonlogger_py.readers.extract.task import LAST_KEY, Facts, Found, Task, Tools
+from daemonlogger_py.readers.extract.task import Facts, Found, Task, Tools
 from daemonlogger_py.savefile.catalog_rows import Entry
 from daemonlogger_py.savefile.holes import compressed_name
 from daemonlogger_py.savefile.leases import hold

@@ -18,12 +18,13 @@ from daemonlogger_py.readers.index.indexing import run as index
 from daemonlogger_py.readers.inputs.stopping import Stopping
 from daemonlogger_py.readers.verify import run as verify
 
-from ...pcaps.make import classic
+from ...pcaps.make import LINUX_SLL, NANOSECONDS, Packet, classic
 from .savefiles import EPOCH, NS, numbered, ring
 
 BEGIN_NS = EPOCH * NS
 SAVEFILES = 6
 NAMES = [f"p.{EPOCH + 10 * at}" for at in range(SAVEFILES)]
+LINUX_SLL2 = 276
 ABSENT = "host 203.0.113.9"
 ETHERNET = Facts(linktype=1, snaplen=262144, nanosecond=False)
 
@@ -136,6 +137,28 @@ def test_headers_are_read_where_the_catalog_says_too_little(
             made.take(archive.each())
             assert made.works == []
             assert made.facts() == {ETHERNET}
+    finally:
+        sidecars.close()
+
+
+@pytest.mark.parametrize("linktype", [LINUX_SLL, LINUX_SLL2])
+def test_so_is_the_header_of_the_other_byte_order(
+    tmp_path: Path, stopping: Stopping, linktype: int
+) -> None:
+    """Which libpcap reads, and of which there is an index all the same."""
+    packets = [Packet(BEGIN_NS + at, bytes(60)) for at in range(50)]
+    header = classic(packets, magic=NANOSECONDS, order=">", linktype=linktype)
+    (tmp_path / NAMES[0]).write_bytes(header)
+    where = Where(rings=(str(tmp_path),))
+    assert index(IndexConfig(where, progress=False, smallest_bytes=0)) == 0
+    sidecars = Sidecars()
+    try:
+        made = Choice(Task(ABSENT, stopping, sidecars=sidecars), Stats(), jobs=1, few=False)
+        with Archive(where) as archive:
+            sidecars.prepare(archive.directories)
+            made.take(archive.each())
+            assert made.works == []
+            assert made.facts() == {Facts(linktype, 262144, nanosecond=True)}
     finally:
         sidecars.close()
 

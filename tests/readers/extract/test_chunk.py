@@ -3,7 +3,8 @@
 import pytest
 
 from daemonlogger_py.engine.buffer import Buffer
-from daemonlogger_py.readers.extract.chunk import NEVER_NS, Chunk
+from daemonlogger_py.readers.extract.chunk import Chunk
+from daemonlogger_py.readers.extract.order import LAST_KEY
 
 from ...pcaps.make import Packet, file_header, record
 from ...pcaps.parse import parse
@@ -27,7 +28,7 @@ def test_an_empty_one_has_no_times() -> None:
     chunk = Chunk()
     chunk.settle()
 
-    assert (len(chunk), chunk.packets, chunk.first_ns, chunk.last_ns) == (0, 0, NEVER_NS, 0)
+    assert (len(chunk), chunk.packets, chunk.first_ns, chunk.last_ns) == (0, 0, LAST_KEY, 0)
 
 
 def test_takes_what_is_within_the_span() -> None:

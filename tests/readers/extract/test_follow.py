@@ -204,6 +204,26 @@ def test_what_was_missed_is_no_success(tmp_path: Path) -> None:
     assert b"is damaged" in told
 
 
+def test_what_was_pruned_before_the_first_pass_is_no_success(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for at in range(3):
+        path = tmp_path / f"p.{EPOCH + 10 * at}"
+        path.write_bytes(classic(numbered(5, first=5 * at, start_ns=BEGIN_NS + at * NS)))
+
+    def pruned(extraction: Extraction, *members: object) -> None:
+        (tmp_path / f"p.{EPOCH}").unlink(missing_ok=True)
+        begin(extraction, *members)
+
+    begin = Extraction.__init__
+    monkeypatch.setattr(Extraction, "__init__", pruned)
+    where = Where(rings=(str(tmp_path),), to_ns=BEGIN_NS + 10 * NS)
+    out = tmp_path / "out"
+    assert run(ExtractConfig(where, "", str(out), follow=True)) == 1
+    assert "1 savefile was pruned before being read" in capsys.readouterr().err
+    assert numbers_in(out.read_bytes()) == list(range(5, 15))
+
+
 def test_a_roll_over_that_is_under_way_at_the_start(tmp_path: Path) -> None:
     old, new = (tmp_path / f"p.{EPOCH + 10 * at}" for at in range(2))
     old.write_bytes(classic(numbered(5)))
@@ -228,6 +248,25 @@ def test_what_cannot_be_given_out_yet_is_bounded(tmp_path: Path, stopping: Stopp
     got = numbers_in(out.read_bytes())
     assert sorted(got) == sorted(2 * [*range(3001)])
     assert got[:1] == [0]
+
+
+@pytest.mark.parametrize("max_packets", [None, 4000])
+def test_who_is_behind_by_much_gives_out_and_keeps_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, max_packets: int | None
+) -> None:
+    (tmp_path / f"p.{EPOCH}").write_bytes(classic(numbered(8000, size=1400)))
+    (tmp_path / f"p.{EPOCH + 10}").write_bytes(
+        classic(numbered(8000, first=8000, start_ns=BEGIN_NS + 10 * NS, size=1400))
+    )
+    monkeypatch.setattr(follow, "_followed", lambda members, _directory: members)
+    monkeypatch.setattr(Extraction, "_spill", lambda _self: pytest.fail("a temporary file"))
+    out = tmp_path / "out"
+    where = Where(rings=(str(tmp_path),), to_ns=BEGIN_NS + 100 * NS)
+    config = ExtractConfig(
+        where, "", str(out), follow=True, memory_bytes=1 << 20, max_packets=max_packets
+    )
+    assert run(config) == 0
+    assert numbers_in(out.read_bytes()) == list(range(max_packets or 16_000))
 
 
 def test_ends_when_that_time_is_over_or_enough_has_come(tmp_path: Path) -> None:

@@ -22,12 +22,12 @@ from ...pcaps import make
 from ...pcaps.found import OWN
 from .indexed import CAPTURES, FILTERS, Indexed, Packets, is_classic
 
-NEVER_NS = 2**64 - 1
+LAST_NS = 2**64 - 1
 Savefile = tuple[str, int, int]
 
 
 def glance(
-    folder: Path, savefiles: Sequence[Savefile], text: str, from_ns: int = 0, to_ns: int = NEVER_NS
+    folder: Path, savefiles: Sequence[Savefile], text: str, from_ns: int = 0, to_ns: int = LAST_NS
 ) -> list[bool]:
     fd = os.open(folder / "index", os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -128,15 +128,15 @@ def test_times(ring: tuple[Path, Savefile]) -> None:
 
     assert glance(folder, [savefile], "", 0, make.START_NS - 1000) == [True]
     assert glance(folder, [savefile], "", 0, make.START_NS) == [False]
-    assert glance(folder, [savefile], "", last_ns, NEVER_NS) == [False]
-    assert glance(folder, [savefile], "", last_ns + 1, NEVER_NS) == [True]
+    assert glance(folder, [savefile], "", last_ns, LAST_NS) == [False]
+    assert glance(folder, [savefile], "", last_ns + 1, LAST_NS) == [True]
 
 
 def test_what_was_passed_over_is_counted(ring: tuple[Path, Savefile]) -> None:
     folder, savefile = ring
     fd = os.open(folder / "index", os.O_RDONLY | os.O_DIRECTORY)
     try:
-        by_host, by_time = Glance("host 192.0.2.9", 0, NEVER_NS), Glance("", 0, 0)
+        by_host, by_time = Glance("host 192.0.2.9", 0, LAST_NS), Glance("", 0, 0)
         by_host.passes_over(fd, [savefile] * 2)
         by_time.passes_over(fd, [savefile])
     finally:

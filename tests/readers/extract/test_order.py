@@ -162,6 +162,21 @@ def test_blocks_of_pcapng_hold_padding_and_both_lengths() -> None:
     assert data[36:] == (40).to_bytes(4, "little")
 
 
+def test_kinds_may_be_described_when_all_of_them_are_known(spill_fd: int) -> None:
+    merger = Merger()
+    for kind in (0, 1, 3):
+        merger.add(chunk_of([Packet(10**9 + kind * 1000, b"abcd")]), kind, 1, kind)
+    merger.spill(spill_fd)
+    merger.add(chunk_of([Packet(10**9 + 9000, b"abcd")]), 9, 1, 2)
+    merger.write_as(pcapng=True, nanosecond=False)
+    for kind, interface in ((1, 0), (3, 7), (0, 5)):
+        merger.describe(kind, interface)
+    data = merged(merger)
+
+    found = [int.from_bytes(data[at + 8 : at + 12], "little") for at in range(0, len(data), 36)]
+    assert found == [5, 0, 7, 2]
+
+
 def test_a_spilled_file_that_is_gone_is_an_error(spill_fd: int) -> None:
     merger = Merger()
     packets = [Packet(at * 1000, bytes(2000)) for at in range(400)]

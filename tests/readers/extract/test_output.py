@@ -3,6 +3,7 @@
 import os
 import pty
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,14 +12,21 @@ from daemonlogger_py.errors import StorageError, UsageError
 from daemonlogger_py.readers.archive import Directory
 from daemonlogger_py.readers.extract.output import Output
 from daemonlogger_py.readers.extract.task import Facts
+from daemonlogger_py.readers.inputs.stopping import Stopping
 
 from ...pcaps.make import NANOSECONDS, RAW, classic, file_header
 from ...pcaps.parse import parse
 from .savefiles import member, numbered
 
 
-def test_begins_as_a_savefile_that_holds_all_of_them(tmp_path: Path) -> None:
-    output = Output(str(tmp_path / "out"), [])
+@pytest.fixture
+def stopping() -> Iterator[Stopping]:
+    with Stopping() as made:
+        yield made
+
+
+def test_begins_as_a_savefile_that_holds_all_of_them(tmp_path: Path, stopping: Stopping) -> None:
+    output = Output(str(tmp_path / "out"), [], stopping=stopping)
     output.begin([Facts(RAW, 96, False), Facts(RAW, 65535, True)])
     output.close()
 
@@ -26,16 +34,16 @@ def test_begins_as_a_savefile_that_holds_all_of_them(tmp_path: Path) -> None:
     assert (tmp_path / "out").read_bytes() == expected
 
 
-def test_without_any_savefile_it_is_one_of_ethernet(tmp_path: Path) -> None:
-    output = Output(str(tmp_path / "out"), [])
+def test_without_any_savefile_it_is_one_of_ethernet(tmp_path: Path, stopping: Stopping) -> None:
+    output = Output(str(tmp_path / "out"), [], stopping=stopping)
     output.begin([])
     output.close()
 
     assert (tmp_path / "out").read_bytes() == file_header()
 
 
-def test_pcap_refuses_several_linktypes(tmp_path: Path) -> None:
-    output = Output(str(tmp_path / "out"), [])
+def test_pcap_refuses_several_linktypes(tmp_path: Path, stopping: Stopping) -> None:
+    output = Output(str(tmp_path / "out"), [], stopping=stopping)
     with pytest.raises(UsageError, match=r"several linktypes \(1, 101\).*--pcapng"):
         output.begin([Facts(1, 96, False), Facts(RAW, 96, False)])
     output.discard()
@@ -44,8 +52,8 @@ def test_pcap_refuses_several_linktypes(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_one_that_came_later_is_refused_as_well(tmp_path: Path) -> None:
-    output = Output(str(tmp_path / "out"), [])
+def test_one_that_came_later_is_refused_as_well(tmp_path: Path, stopping: Stopping) -> None:
+    output = Output(str(tmp_path / "out"), [], stopping=stopping)
     output.begin([Facts(1, 96, False)])
     output.require(Facts(1, 65535, True))
     with pytest.raises(UsageError, match="linktype 101 follow those of 1"):
@@ -53,10 +61,12 @@ def test_one_that_came_later_is_refused_as_well(tmp_path: Path) -> None:
     output.close()
 
 
-def test_pcapng_describes_each_kind_of_capture_before_its_packets(tmp_path: Path) -> None:
+def test_pcapng_describes_each_kind_of_capture_before_its_packets(
+    tmp_path: Path, stopping: Stopping
+) -> None:
     path = tmp_path / "out"
     with_ns, without = Facts(1, 65535, True), Facts(1, 65535, False)
-    output = Output(str(path), [], pcapng=True)
+    output = Output(str(path), [], pcapng=True, stopping=stopping)
     output.begin([without])
     assert output.interface(without) == 0
     assert output.interface(with_ns) == 1
@@ -77,10 +87,12 @@ def test_pcapng_describes_each_kind_of_capture_before_its_packets(tmp_path: Path
     assert parse(data).linktype == 1
 
 
-def test_a_file_that_is_there_is_replaced_only_by_a_begin(tmp_path: Path) -> None:
+def test_a_file_that_is_there_is_replaced_only_by_a_begin(
+    tmp_path: Path, stopping: Stopping
+) -> None:
     path = tmp_path / "out"
     path.write_bytes(bytes(1000))
-    output = Output(str(path), [])
+    output = Output(str(path), [], stopping=stopping)
     output.discard()
     assert path.read_bytes() == bytes(1000)
 
@@ -90,7 +102,7 @@ def test_a_file_that_is_there_is_replaced_only_by_a_begin(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("link", [False, True])
-def test_a_savefile_that_is_read_is_refused(tmp_path: Path, link: bool) -> None:
+def test_a_savefile_that_is_read_is_refused(tmp_path: Path, link: bool, stopping: Stopping) -> None:
     savefile = tmp_path / "p.5"
     savefile.write_bytes(classic(numbered(1)))
     path = savefile
@@ -99,18 +111,18 @@ def test_a_savefile_that_is_read_is_refused(tmp_path: Path, link: bool) -> None:
         path.hardlink_to(savefile)
 
     with pytest.raises(UsageError, match=r"is read as .*p\.5"):
-        Output(str(path), [member(savefile)])
+        Output(str(path), [member(savefile)], stopping=stopping)
     assert savefile.read_bytes() == classic(numbered(1))
 
 
-def test_a_name_that_a_ring_would_take_for_its_own(tmp_path: Path) -> None:
+def test_a_name_that_a_ring_would_take_for_its_own(tmp_path: Path, stopping: Stopping) -> None:
     (tmp_path / "p.5").write_bytes(classic(numbered(1)))
     directory = member(tmp_path / "p.5").directory
 
     with pytest.raises(UsageError, match="as a savefile of the ring"):
-        Output(str(tmp_path / "p.6"), [], [directory])
+        Output(str(tmp_path / "p.6"), [], [directory], stopping=stopping)
     assert not (tmp_path / "p.6").exists()
-    other = Output(str(tmp_path / "q.6"), [], [directory])
+    other = Output(str(tmp_path / "q.6"), [], [directory], stopping=stopping)
     other.discard()
     other.close()
 
@@ -132,7 +144,7 @@ ENDS = [
 @pytest.mark.parametrize("there", [False, True])
 @pytest.mark.parametrize("end", ENDS)
 def test_what_belongs_to_the_archive_is_refused(
-    tmp_path: Path, ring: Directory, end: str, there: bool
+    tmp_path: Path, ring: Directory, end: str, there: bool, stopping: Stopping
 ) -> None:
     path = tmp_path / f"p.{end}"
     path.parent.mkdir(exist_ok=True)
@@ -141,37 +153,39 @@ def test_what_belongs_to_the_archive_is_refused(
     before = sorted(tmp_path.rglob("*"))
 
     with pytest.raises(UsageError, match=f"-w .*p.{end}: belongs to the archive of the ring .*/p;"):
-        Output(str(path), [], [ring])
+        Output(str(path), [], [ring], stopping=stopping)
     assert sorted(tmp_path.rglob("*")) == before
     assert not there or end == "index" or path.read_bytes() == b"kept"
 
 
 def test_a_socket_is_refused_as_one(
-    tmp_path: Path, ring: Directory, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, ring: Directory, monkeypatch: pytest.MonkeyPatch, stopping: Stopping
 ) -> None:
     monkeypatch.chdir(tmp_path)  # a socket's path is short
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind("p.socket")
         with pytest.raises(UsageError, match="belongs to the archive"):
-            Output("p.socket", [], [ring])
+            Output("p.socket", [], [ring], stopping=stopping)
 
 
-def test_the_new_one_of_a_repair_is_refused(tmp_path: Path, ring: Directory) -> None:
+def test_the_new_one_of_a_repair_is_refused(
+    tmp_path: Path, ring: Directory, stopping: Stopping
+) -> None:
     with pytest.raises(UsageError, match="belongs to the archive"):
-        Output(str(tmp_path / ".p.7.repairing"), [], [ring])
+        Output(str(tmp_path / ".p.7.repairing"), [], [ring], stopping=stopping)
 
 
 @pytest.mark.parametrize("name", ["p.catalog", "p.5.damaged", "p.catalog.damaged"])
 @pytest.mark.parametrize("link", ["hardlink_to", "symlink_to"])
 def test_a_link_to_the_archive_is_refused(
-    tmp_path: Path, ring: Directory, link: str, name: str
+    tmp_path: Path, ring: Directory, link: str, name: str, stopping: Stopping
 ) -> None:
     catalog, path = tmp_path / name, tmp_path / "other"
     catalog.write_bytes(b"kept")
     getattr(path, link)(catalog)
 
     with pytest.raises(UsageError, match="other: belongs to the archive"):
-        Output(str(path), [], [ring])
+        Output(str(path), [], [ring], stopping=stopping)
     assert catalog.read_bytes() == b"kept"
 
 
@@ -179,42 +193,44 @@ def test_a_link_to_the_archive_is_refused(
     *("q.catalog", "p.catalog.pcap", "p.indexed", "below/p.catalog"),
     *("q.5.damaged", "p.x.damaged", ".q.5.repairing", "p.catalog.damaged.pcap"),
 ])  # fmt: skip
-def test_what_is_only_called_similarly_is_not(tmp_path: Path, ring: Directory, name: str) -> None:
+def test_what_is_only_called_similarly_is_not(
+    tmp_path: Path, ring: Directory, name: str, stopping: Stopping
+) -> None:
     (tmp_path / "below").mkdir()
-    output = Output(str(tmp_path / name), [], [ring])
+    output = Output(str(tmp_path / name), [], [ring], stopping=stopping)
     output.discard()
     output.close()
 
 
-def test_a_terminal_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_terminal_is_refused(monkeypatch: pytest.MonkeyPatch, stopping: Stopping) -> None:
     ours, theirs = pty.openpty()
     monkeypatch.setattr(os, "isatty", lambda fd: fd == 1)
     try:
         with pytest.raises(UsageError, match="terminal"):
-            Output("-", [])
+            Output("-", [], stopping=stopping)
     finally:
         os.close(ours)
         os.close(theirs)
 
 
-def test_a_place_that_is_not_there(tmp_path: Path) -> None:
+def test_a_place_that_is_not_there(tmp_path: Path, stopping: Stopping) -> None:
     with pytest.raises(StorageError, match="No such file"):
-        Output(str(tmp_path / "nowhere" / "out"), [])
+        Output(str(tmp_path / "nowhere" / "out"), [], stopping=stopping)
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
-def test_a_full_disk_is_told() -> None:
-    output = Output("/dev/full", [])
+def test_a_full_disk_is_told(stopping: Stopping) -> None:
+    output = Output("/dev/full", [], stopping=stopping)
     with pytest.raises(StorageError, match="No space left"):
         output.begin([])
     output.close()
 
 
 def test_what_cannot_be_written_whole_is_taken_back(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stopping: Stopping
 ) -> None:
     path = tmp_path / "out"
-    output = Output(str(path), [])
+    output = Output(str(path), [], stopping=stopping)
     output.begin([])
     output.packets(b"whole")
     really = os.write

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from daemonlogger_py.readers.extract.format import Format
-from daemonlogger_py.readers.extract.ranges import NEVER_NS, Ranges, Window, survey
+from daemonlogger_py.readers.extract.order import LAST_KEY
+from daemonlogger_py.readers.extract.ranges import Ranges, Window, survey
 
 from ...pcaps.make import Packet, classic, file_header
 
@@ -51,7 +52,7 @@ def test_one_without_packets_is_none() -> None:
     ranges = Ranges.whole(24)
 
     assert list(ranges) == []
-    assert (ranges.early_ns, ranges.late_ns) == (NEVER_NS, 0)
+    assert (ranges.early_ns, ranges.late_ns) == (LAST_KEY, 0)
 
 
 def test_a_survey_bounds_what_is_behind_and_what_was_before(opened: object) -> None:
@@ -98,5 +99,5 @@ def test_the_rest_behind_an_index_may_be_anything() -> None:
     ranges.add_rest(1000, 1200)
     ranges.add_rest(1200, 1200)
 
-    assert list(ranges) == [(24, 1000, 0, 9), (1000, 1200, 0, NEVER_NS)]
+    assert list(ranges) == [(24, 1000, 0, 9), (1000, 1200, 0, LAST_KEY)]
     assert not ranges.ordered

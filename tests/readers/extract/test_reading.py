@@ -1,6 +1,7 @@
 """Threads read works in an order that lets packets be given out early."""
 
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -97,6 +98,29 @@ def test_with_memory_full_only_the_first_is_read(tmp_path: Path, stopping: Stopp
                 break
 
     assert sorted(firsts) == list(range(6))
+
+
+@pytest.mark.parametrize("jobs", [1, 3])
+@pytest.mark.parametrize("known", [False, True])
+def test_a_consumer_that_is_held_up_holds_up_the_threads(
+    tmp_path: Path, stopping: Stopping, jobs: int, known: bool
+) -> None:
+    """What they find before it takes anything is bounded, however much there is."""
+    limit_bytes, most_bytes = 10_000, 3000  # of one savefile
+    made = works(stopping, tmp_path, parts_of(40), known=known)
+    with Reading(made, jobs=jobs, memory_bytes=limit_bytes) as reading:
+        counts = []
+        while True:
+            time.sleep(0.2 if len(counts) < 2 else 0)  # who reads the output takes nothing
+            taken = reading.take()
+            found_bytes = sum(len(found.chunk) for _, found in taken.found)
+            assert found_bytes < limit_bytes + jobs * most_bytes
+            counts.append(sum(found.chunk.packets for _, found in taken.found))
+            reading.holds(0)
+            if not taken.going_on:
+                break
+
+    assert sum(counts) == 800
 
 
 def test_with_enough_found_nothing_is_read_ahead(tmp_path: Path, stopping: Stopping) -> None:

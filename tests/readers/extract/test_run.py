@@ -1,11 +1,15 @@
 """Extractions from beginning to end: the packets, their order, what is said, and the status."""
 
+import fcntl
 import gzip
 import os
 import signal
 import subprocess
 import sys
 import tempfile
+import termios
+import threading
+import time
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -17,6 +21,7 @@ from hypothesis import strategies as st
 
 from daemonlogger_py.config.archive import ExtractConfig, IndexConfig, VerifyConfig, Where
 from daemonlogger_py.errors import FilterError, SourceError, StorageError, UsageError
+from daemonlogger_py.readers import stalls
 from daemonlogger_py.readers.archive import Member
 from daemonlogger_py.readers.extract import run as extract_run
 from daemonlogger_py.readers.extract import work
@@ -27,6 +32,7 @@ from daemonlogger_py.readers.extract.run import Extraction, _temporary_file, che
 from daemonlogger_py.readers.extract.task import Facts, Found, Task
 from daemonlogger_py.readers.index.indexing import run as index
 from daemonlogger_py.readers.inputs.stopping import Stopping
+from daemonlogger_py.readers.stalls import StalledError
 from daemonlogger_py.readers.verify import run as verify
 
 from ...pcaps.make import MICROSECONDS as MICRO
@@ -323,7 +329,7 @@ def test_of_raw_ip_the_catalog_tells_resolution_and_snaplen(tmp_path: Path) -> N
 def test_no_linktype_follows_that_nothing_had_said(tmp_path: Path) -> None:
     """What is said of savefiles before the first packet is what a pcap file holds."""
     with Stopping() as stopping:
-        output = Output(str(tmp_path / "out"), [])
+        output = Output(str(tmp_path / "out"), [], stopping=stopping)
         extraction = Extraction(ExtractConfig(Where()), Task("", stopping), [], output)
         extraction.know(Facts(1, 96, False))
         extraction.begin_output()
@@ -366,6 +372,22 @@ def test_pcapng_holds_the_same_packets(tmp_path: Path, folder: Path, parts: Part
     expected = [one for one in in_order(parts) if one.data[23] == 17]
     assert [one.data for one in found.records] == [one.data for one in expected]
     assert found.times_ns() == [one.time_ns for one in expected]
+
+
+def test_pcapng_does_not_depend_on_which_thread_was_first(tmp_path: Path) -> None:
+    """Some is spilled before it is known how many descriptions there will be."""
+    paths = []
+    for at in range(4):
+        packets = numbered(1000, size=1400)
+        packets = [packets[(n * 619) % 1000] for n in range(1000)]
+        path = tmp_path / f"{at}.pcap"
+        path.write_bytes(classic(packets, snaplen=65535 - at))
+        paths.append(str(path))
+    asked = Where(paths=tuple(paths))
+    enough = extracted(tmp_path, asked, pcapng=True)
+
+    for jobs in (1, 4, 4, 4):
+        assert enough == extracted(tmp_path, asked, pcapng=True, memory_bytes=1 << 16, jobs=jobs)
 
 
 def test_nothing_matched_says_what_is_recorded(
@@ -450,6 +472,33 @@ def test_one_that_cannot_be_read_alone_is_an_error(tmp_path: Path) -> None:
     assert not out.exists()
 
 
+@pytest.mark.parametrize("text_first", [False, True])
+def test_of_several_that_cannot_be_read_the_first_decides(
+    tmp_path: Path,
+    text_first: bool,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whichever a thread came to first: here that is the last one."""
+    paths = [str(tmp_path / "a"), str(tmp_path / "b")]
+    text, usb = paths if text_first else paths[::-1]
+    Path(text).write_text("no capture\n" * 10)
+    Path(usb).write_bytes(classic(numbered(1), linktype=189))
+    note = Extraction._note
+
+    def last_first(extraction: Extraction, ended: list[work.Work]) -> None:
+        kept.extend(ended)
+        if len(kept) == len(paths):
+            note(extraction, sorted(kept, key=lambda one: -one.number))
+
+    kept: list[work.Work] = []
+    monkeypatch.setattr(Extraction, "_note", last_first)
+    out = str(tmp_path / "out")
+    with pytest.raises(SourceError if text_first else FilterError):
+        run(ExtractConfig(Where(paths=tuple(paths)), "ip host 192.0.2.1", out))
+    assert paths[1] in capsys.readouterr().err
+
+
 def test_one_among_others_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "text").write_text("no capture\n" * 10)
     (tmp_path / "capture").write_bytes(classic(numbered(3)))
@@ -501,6 +550,95 @@ def test_a_reader_that_has_enough_ends_it_quietly(folder: Path) -> None:
         process.stdout.close()
         assert process.stderr.read() == b""
     assert process.returncode == 1
+
+
+def test_a_closed_standard_output_is_an_error_that_is_told(folder: Path) -> None:
+    asked = command("--ring", str(folder))
+    done = subprocess.run(
+        ["sh", "-c", '"$0" "$@" >&-', *asked], check=False, stderr=subprocess.PIPE
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith(b"dlctl: -w -: standard output is closed")
+    assert done.stderr.count(b"\n") == 1
+
+
+def signalled(number: int, reading: int | None = None) -> threading.Thread:
+    """A thread that sends this signal once it is handled, and the pipe is full."""
+
+    def full() -> bool:
+        count = bytearray(4)
+        if reading is not None:
+            fcntl.ioctl(reading, termios.FIONREAD, count)
+        return reading is None or int.from_bytes(count, sys.byteorder) > 1 << 15
+
+    def send() -> None:
+        end_s = time.monotonic() + 60
+        while (signal.getsignal(number) is before or not full()) and time.monotonic() < end_s:
+            time.sleep(0.01)
+        os.kill(os.getpid(), number)
+
+    before = signal.getsignal(number)
+    thread = threading.Thread(target=send)
+    thread.start()
+    return thread
+
+
+@pytest.mark.parametrize("how", [[], ["--follow"], ["--reverse"], ["--pcapng", "-j", "1"]])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_reader_that_takes_nothing_does_not_keep_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: list[str], number: signal.Signals
+) -> None:
+    monkeypatch.setattr(stalls, "PATIENCE_S", 0.3)
+    packets = numbered(3000, size=400)
+    folder = ring(tmp_path / "ring", [packets[:2000], packets[2000:]])
+    reading, writing = os.pipe()
+    before = os.dup(1)
+    os.dup2(writing, 1)
+    os.close(writing)
+    options = {"follow": "--follow" in how, "reverse": "--reverse" in how}
+    options |= {"pcapng": "--pcapng" in how}
+    sender = signalled(number, reading)
+    try:
+        with pytest.raises(StalledError, match="held up by its reader") as told:
+            run(ExtractConfig(where(folder), memory_bytes=1 << 20, **options))  # type: ignore[arg-type]
+    finally:
+        os.dup2(before, 1)
+        os.close(before)
+        sender.join()
+    assert told.value.exit_status == 128 + number
+    data = b""
+    while more := os.read(reading, 1 << 16):
+        data += more
+    os.close(reading)
+    everything = extracted(
+        tmp_path, where(folder), reverse=options["reverse"], pcapng=options["pcapng"]
+    )
+    if not options["follow"]:  # which says a larger snaplen
+        assert data == everything[: len(data)]
+    assert data[24:] == everything[24 : len(data)]
+    assert len(data) > 4096
+
+
+@pytest.mark.parametrize("follow", [False, True])
+def test_nor_does_a_fifo_that_nobody_reads(tmp_path: Path, folder: Path, follow: bool) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    sender = signalled(signal.SIGTERM)
+    with pytest.raises(StalledError, match=r"nobody reads -w .*fifo") as told:
+        run(ExtractConfig(where(folder), output=str(tmp_path / "fifo"), follow=follow))
+    sender.join()
+    assert told.value.exit_status == 128 + signal.SIGTERM
+
+
+def test_a_fifo_that_somebody_reads(tmp_path: Path, folder: Path, parts: Parts) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    taken: list[bytes] = []
+    thread = threading.Thread(target=lambda: taken.append(fifo.read_bytes()))
+    thread.start()
+    assert run(ExtractConfig(where(folder), output=str(fifo))) == 0
+    thread.join()
+    assert taken == [file_header() + records(in_order(parts))]
+    assert fifo.is_fifo()
 
 
 def test_a_signal_leaves_whole_packets(tmp_path: Path) -> None:

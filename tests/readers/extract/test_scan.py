@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from daemonlogger_py.readers.extract.chunk import Chunk
 from daemonlogger_py.readers.extract.format import Format
-from daemonlogger_py.readers.extract.ranges import NEVER_NS, Ranges, Window, survey
+from daemonlogger_py.readers.extract.order import LAST_KEY
+from daemonlogger_py.readers.extract.ranges import Ranges, Window, survey
 from daemonlogger_py.readers.extract.scan import Scan
 
 from ...pcaps.make import NANOSECONDS, Packet, classic, file_header, record
@@ -188,7 +189,7 @@ def test_what_is_earlier_than_promised_is_counted(opened: Opener) -> None:
     packets = numbered(4)
     packets[2] = packets[2]._replace(time_ns=EPOCH * NS - 1000)
     data = classic(packets)
-    promised = Ranges.whole(len(data), early_ns=EPOCH * NS, late_ns=NEVER_NS, ordered=True)
+    promised = Ranges.whole(len(data), early_ns=EPOCH * NS, late_ns=LAST_KEY, ordered=True)
     scan = scan_of(opened(data), "", promised)
 
     assert sorted(found_in(scan)) == [0, 1, 2, 3]

@@ -6,8 +6,9 @@ import pytest
 
 from daemonlogger_py.errors import FilterError, SourceError
 from daemonlogger_py.readers.extract import task as tasks
+from daemonlogger_py.readers.extract.order import LAST_KEY
 from daemonlogger_py.readers.extract.ranges import Ranges
-from daemonlogger_py.readers.extract.task import LAST_KEY, Facts, Task
+from daemonlogger_py.readers.extract.task import Facts, Task
 from daemonlogger_py.readers.inputs.stopping import Stopping
 from daemonlogger_py.savefile.catalog_rows import SEALED, Entry
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from daemonlogger_py.errors import FilterError, SourceError
-from daemonlogger_py.readers.extract.task import LAST_KEY, Facts, Found, Task, Tools
+from daemonlogger_py.readers.extract.order import LAST_KEY
+from daemonlogger_py.readers.extract.task import Facts, Found, Task, Tools
 from daemonlogger_py.readers.extract.work import Work
 from daemonlogger_py.readers.inputs.stopping import Stopping
 from daemonlogger_py.savefile.catalog_rows import SEALED, Entry
