@@ -14,7 +14,7 @@ from typing import NamedTuple, Self
 from daemonlogger_py.config.archive import Where
 from daemonlogger_py.errors import CatalogError, SourceError, UsageError
 from daemonlogger_py.readers.figures import counted
-from daemonlogger_py.readers.gaps import gap_lines, unfinished
+from daemonlogger_py.readers.gaps import gap_lines, lasting
 from daemonlogger_py.readers.holes import untold_gaps
 from daemonlogger_py.readers.inputs.directory import NUMBERED, changed_ns_of
 from daemonlogger_py.readers.inputs.names import (
@@ -138,7 +138,7 @@ class Archive:
                 continue
             try:
                 before = catalog.disbelieved
-                gaps = [*catalog.gaps(from_ns, to_ns), *unfinished(catalog, to_ns)]
+                gaps = lasting(directory, catalog, from_ns, to_ns)
                 if named is None:
                     gaps += untold_gaps(directory, catalog, from_ns, to_ns)
                 found += [
@@ -166,10 +166,10 @@ class Archive:
         last_ns: int | None = None
         for member in self.each():
             begin = self._begin(member)
-            if not begin.has_packets:
-                continue
             entry = member.entry
-            end_ns = member.modified_ns if entry is None else entry.last_ns
+            if not begin.has_packets and (entry is None or entry.walked):
+                continue
+            end_ns = entry.last_ns if entry is not None and entry.walked else member.modified_ns
             end_ns = begin.packet_ns if end_ns is None else end_ns
             first_ns = begin.packet_ns if first_ns is None else min(first_ns, begin.packet_ns)
             last_ns = end_ns if last_ns is None else max(last_ns, end_ns)
@@ -468,6 +468,6 @@ class Archive:
 
 def _holds(entry: Entry, from_ns: int | None, to_ns: int | None) -> bool:
     if entry.first_ns is None or entry.last_ns is None:
-        return not entry.ordered  # its records could not be walked
+        return not entry.walked
     late = to_ns is not None and entry.first_ns >= to_ns
     return not (late or (from_ns is not None and entry.last_ns < from_ns))

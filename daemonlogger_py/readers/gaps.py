@@ -13,7 +13,8 @@ from daemonlogger_py.readers.figures import counted, utc
 from daemonlogger_py.savefile.catalog import Catalog
 from daemonlogger_py.savefile.catalog_end import ends
 from daemonlogger_py.savefile.catalog_rows import Gap, Run
-from daemonlogger_py.savefile.names import CATALOG, SOCKET
+from daemonlogger_py.savefile.names import CATALOG, SOCKET, Naming
+from daemonlogger_py.savefile.strays import parted
 
 if TYPE_CHECKING:
     from daemonlogger_py.config.archive import Where
@@ -132,6 +133,31 @@ def unfinished(catalog: Catalog, to_ns: int | None) -> list[Gap]:
             return []
         return [Gap(kind="stopped", from_ns=end.stopped_ns, run=last.number, detail=end.why)]
     return [Gap(kind="crashed", from_ns=last.seen_ns, run=last.number, detail="none runs now")]
+
+
+def lasting(
+    directory: "Directory", catalog: Catalog, from_ns: int | None, to_ns: int | None
+) -> list[Gap]:
+    """The gaps of a ring that touch [from_ns, to_ns), as far as nobody recorded meanwhile.
+
+    One without a catalog may have, since the last recorder that kept it ended. Raises CatalogError
+    and OSError.
+    """
+    gaps = [*catalog.gaps(from_ns, to_ns), *unfinished(catalog, to_ns)]
+    if all(gap.to_ns is not None for gap in gaps):
+        return gaps
+    names = Naming(directory.prefix or "").listed(directory.dir_fd)
+    return [
+        part
+        for gap in gaps
+        for part in parted(gap, catalog, directory.dir_fd, names)
+        if part is gap or _touches(part, from_ns, to_ns)
+    ]
+
+
+def _touches(gap: Gap, from_ns: int | None, to_ns: int | None) -> bool:
+    early = from_ns is not None and gap.to_ns is not None and gap.to_ns < from_ns
+    return not early and (to_ns is None or gap.from_ns < to_ns)
 
 
 def _line(directory: "Directory | None", gap: Gap) -> str:

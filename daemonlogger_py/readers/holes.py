@@ -64,11 +64,13 @@ def is_recorded(catalog: Catalog) -> bool:
 
 def _names(catalog: Catalog, from_ns: int | None, to_ns: int | None) -> list[str]:
     """The savefiles that packets of that span were in, by rows whose checksum nobody looked at."""
-    wanted = f"state <> '{ARCHIVED}' AND first_ns IS NOT NULL AND last_ns IS NOT NULL"
+    wanted = "first_ns IS NOT NULL AND last_ns IS NOT NULL"
     if from_ns is not None:
         wanted += f" AND last_ns >= {from_ns:d}"
     if to_ns is not None:
         wanted += f" AND first_ns < {to_ns:d}"
+    # Of what was not walked no time is known: see `Entry.walked`.
+    wanted = f"state <> '{ARCHIVED}' AND ({wanted} OR first_ns IS NULL AND NOT ordered)"
     rows = catalog.query(f"SELECT name FROM savefile WHERE {wanted}")  # noqa: S608 - numbers
     return [name for (name,) in rows if isinstance(name, str)]
 

@@ -34,6 +34,7 @@ class Totals:
     def __init__(self, from_ns: int | None = None, to_ns: int | None = None) -> None:
         self.savefiles = self.packets = self.size_bytes = self.drops = 0
         self.unknown = 0  # savefiles of which the catalog says nothing
+        self.unwalked = 0  # of which it does not know all packets
         self.pinned = self.pinned_bytes = 0
         self.aside_bytes = 0  # that repairs keep beside them
         self.gaps = self.missed_ns = 0
@@ -55,6 +56,7 @@ class Totals:
         else:
             self.packets += entry.packets
             self.drops += entry.dropped + entry.lost
+            self.unwalked += not entry.walked
 
     def add_gap(self, gap: Gap) -> None:
         """Count a gap, and how long nothing was recorded if nothing was."""
@@ -78,6 +80,8 @@ class Totals:
             f"{counted(self.savefiles, 'savefile')}, {size(self.size_bytes)}",
             f"{counted(self.packets, 'packet')} and {counted(self.drops, 'drop')}{where}",
         ]
+        if self.unwalked:
+            parts.append(f"{self.unwalked:,} damaged or of another format")
         if self.aside_bytes:
             parts.append(f"{size(self.aside_bytes)} that repairs keep beside them")
         if self.pinned:

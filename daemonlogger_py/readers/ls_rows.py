@@ -32,6 +32,7 @@ _SECOND_NS = 1_000_000_000
 _DAY_NS = 86_400 * _SECOND_NS
 _MOST_PINS_SHOWN = 3
 _UNKNOWN = "-"
+UNWALKED = "damaged or of another format: there may be other packets in it"
 _STYLES = {"open": "green", "recovered": "yellow", "unknown": "dim"}
 _ENTRY_FIELDS = (
     "packets", "last_ns", "ordered", "opened_ns", "sealed_ns", "dropped", "lost", "why", "position",
@@ -141,7 +142,7 @@ def _for_people(thing: Listed, day: int) -> Row:
             _UNKNOWN if thing.drops is None else f"{thing.drops:,}",
             _pin_numbers(thing.pins),
         ),
-        "yellow" if thing.drops else _STYLES.get(member.state, ""),
+        "yellow" if thing.drops or _is_unwalked(member) else _STYLES.get(member.state, ""),
     )
 
 
@@ -174,9 +175,19 @@ def _for_programs(thing: Listed, *, paths: bool) -> Row:
             str(member.size_bytes),
             _number(thing.drops),
             _pin_numbers(thing.pins) or _UNKNOWN,
-            "" if entry is not None or member.state == "open" else "not in the catalog",
+            _note(member),
         )
     )
+
+
+def _is_unwalked(member: Member) -> bool:
+    return member.entry is not None and not member.entry.walked
+
+
+def _note(member: Member) -> str:
+    if member.entry is None:
+        return "" if member.state == "open" else "not in the catalog"
+    return UNWALKED if _is_unwalked(member) else ""
 
 
 def _gap_for_programs(gap: Gap) -> Row:

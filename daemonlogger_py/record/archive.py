@@ -24,6 +24,7 @@ from stat import S_IMODE, S_ISREG
 from daemonlogger_py.errors import StorageError
 from daemonlogger_py.record.ringfile import Savefile
 from daemonlogger_py.savefile.asides import is_kept
+from daemonlogger_py.savefile.leases import READ_FLAGS
 from daemonlogger_py.savefile.names import Naming
 
 # A copy looks for close()'s verdict this often: some 10 ms of a slow disk.
@@ -151,6 +152,9 @@ class Archiver:
                 outcome = Outcome(savefile, self._move(savefile), None)
             except OSError as error:
                 outcome = Outcome(savefile, None, error)
+            except Exception as error:  # whatever it is, the next savefile must be moved as well
+                failure = OSError(errno.EIO, f"{type(error).__name__}: {error}")
+                outcome = Outcome(savefile, None, failure)
             self._finished(outcome)
 
     def _move(self, savefile: Savefile) -> str:
@@ -186,11 +190,7 @@ class Archiver:
         return name
 
     def _copy(self, source: str, names: Iterator[str]) -> str:
-        source_fd = os.open(
-            source,
-            os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC,
-            dir_fd=self._dir_fd,
-        )
+        source_fd = os.open(source, READ_FLAGS, dir_fd=self._dir_fd)
         try:
             size_bytes = self._check(source_fd)
             part = f".{source}.part"

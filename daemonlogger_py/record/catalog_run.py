@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from daemonlogger_py import __version__
 from daemonlogger_py.record import census
-from daemonlogger_py.record.ledger import Ledger
+from daemonlogger_py.record.ledger import ALIVE_NS, NS_PER_SECOND, Ledger
 from daemonlogger_py.savefile import catalog_end
 from daemonlogger_py.savefile.catalog import Catalog
 from daemonlogger_py.savefile.catalog_rows import Gap, Run
+from daemonlogger_py.savefile.strays import parted
 
 if TYPE_CHECKING:
     from daemonlogger_py.record.opening import Opened
@@ -70,8 +71,15 @@ class OwnRun:
         }
         ends = catalog_end.ends(catalog.path)
         last_packets = self._last_packets(catalog, found, alive, current)
+        begun_s = self._ready.since_ns // NS_PER_SECOND
+        before = self._dir_fd, [name for name in found.unknown if name.epoch < begun_s]
         with catalog.transaction():
-            self._ledger.begin(catalog, self._row(filter_text), alive, last_packets, ends)
+            # In here: one that begins meanwhile waits until we are done.
+            alive |= {run.number for run in catalog.runs() if self._just_begun(run, current)}
+            row = self._row(filter_text)
+            self._ledger.begin(
+                catalog, row, alive, last_packets, ends, lambda gap: parted(gap, catalog, *before)
+            )
         if ends:
             with suppress(OSError):
                 catalog_end.forget(catalog.path)
@@ -96,6 +104,7 @@ class OwnRun:
             return
         left = catalog_end.ends(catalog.path).get(self._ready.since_ns)
         if left is not None:  # it did not wait any longer for whoever was to write it
+            self._ledger.gap(catalog, behind(safe_ns, left.stopped_ns), None)
             self._ledger.end(catalog, left.why, left.stopped_ns, killed=False)
             return
         for name in self._written_last(current):
@@ -146,11 +155,38 @@ class OwnRun:
         # What a recorder went on with when its catalog's process had died before it.
         dead = [run.number for run in catalog.runs() if run.ended_ns is None]
         dead = [number for number in dead if number not in alive]
-        strays = [name.name for name in found.unknown if name.name != current]
+        known = {current, *(entry.name for entry in found.open)}
+        strays = [name.name for name in found.unknown if name.name not in known]
         if dead and strays:
-            last_ns = census.last_packet_ns(self._dir_fd, strays[-1])
+            last_ns = self._last_packet_before_this(strays)
             last_packets[dead[-1]] = max(last_ns, last_packets.get(dead[-1], 0))
         return last_packets
+
+    def _last_packet_before_this(self, strays: list[str]) -> int:
+        """Time of the last packet in `strays`, oldest first, from before this run; 0: none is.
+
+        This run may have rolled over before it is begun here, and its first may be empty.
+        """
+        for name in reversed(strays):
+            if census.is_being_written(self._dir_fd, name):
+                continue  # by another recorder on this ring
+            last_ns = census.last_packet_ns(self._dir_fd, name)
+            if 0 < last_ns <= self._ready.since_ns:
+                return last_ns
+        return 0
+
+    def _just_begun(self, run: Run, current: str | None) -> bool:
+        """Whether another recorder on this ring has begun a run, and a savefile without a row."""
+        since_s, long_ago_ns = run.started_ns // NS_PER_SECOND, self._ready.since_ns - ALIVE_NS
+        if run.ended_ns is not None or run.started_ns < long_ago_ns:
+            return False
+        if run.pid == self._recorder_pid or run.boot_id != _boot_id() or not _exists(run.pid):
+            return False
+        return any(
+            census.is_being_written(self._dir_fd, name.name)
+            for name in self._naming.listed(self._dir_fd)
+            if name.epoch >= since_s and name.name != current
+        )
 
     def _row(self, filter_text: str) -> Run:
         source = self._ready.source
@@ -181,6 +217,31 @@ def incomplete(run: Run) -> dict[str, Any]:
         "to_ns": max(run.seen_ns, time.time_ns()),
         "detail": "the catalog's process was killed: not all that was dropped is known",
     }
+
+
+def behind(from_ns: int, to_ns: int, packets: int | None = None) -> dict[str, Any]:
+    """The same, of notes that did not wait any longer for the process that was to write them.
+
+    `packets` of which they told were not recorded; None: not known.
+    """
+    return {
+        "kind": "unknown",
+        "from_ns": from_ns,
+        "to_ns": max(from_ns, to_ns),
+        "packets": packets,
+        "detail": "the catalog's process was behind: not all that was dropped is known",
+    }
+
+
+def _exists(pid: int) -> bool:
+    """Whether there is a process of this number, as far as that can be seen from here."""
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return True
+    except (ProcessLookupError, OverflowError):
+        return False
+    return pid > 0
 
 
 def _boot_id() -> str:

@@ -133,7 +133,12 @@ class Store:
 
     def _made_anew(self) -> Catalog:
         """A new one, with what is in the one that was put aside, if one was."""
-        catalog = Catalog.create(self._path)
+        try:
+            catalog = Catalog.create(self._path)
+        except CatalogError:
+            if self._aside is None and os.path.lexists(self._path):
+                return Catalog.open(self._path, write=True)  # another recorder was faster
+            raise
         aside, self._aside = self._aside, None
         if aside is not None and not _taken_over(aside, catalog):
             text = f"[!] {aside}: its pins cannot all be read: what they kept may be pruned"

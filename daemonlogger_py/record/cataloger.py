@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from daemonlogger_py.record import census
 from daemonlogger_py.record.answers import Answers
 from daemonlogger_py.record.catalog_link import Link, Note
-from daemonlogger_py.record.catalog_run import OwnRun, incomplete, written
+from daemonlogger_py.record.catalog_run import OwnRun, behind, incomplete, written
 from daemonlogger_py.record.catalog_savefiles import Savefiles
 from daemonlogger_py.record.catalog_status import Status, listening
 from daemonlogger_py.record.catalog_store import Store
@@ -297,6 +297,9 @@ class Cataloger:
             case "missed":
                 self._status.missed += facts["count"]
                 self._census_at = 0.0
+                if (from_ns := facts["from_ns"]) is not None:
+                    gap = behind(from_ns, at_ns, facts["packets"])
+                    store.change(lambda catalog: ledger.gap(catalog, gap, None), number)
             case "end":
                 self._end = facts
 

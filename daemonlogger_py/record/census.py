@@ -14,13 +14,12 @@ from typing import NamedTuple
 from daemonlogger_py.savefile.catalog import Catalog
 from daemonlogger_py.savefile.catalog_rows import ARCHIVED, OPEN, RECOVERED, SEALED, Entry
 from daemonlogger_py.savefile.holes import Hole, Holes
-from daemonlogger_py.savefile.leases import is_written
+from daemonlogger_py.savefile.leases import READ_FLAGS, is_written
 from daemonlogger_py.savefile.listing import sizes_and_times
 from daemonlogger_py.savefile.names import Naming, SavefileName
 from daemonlogger_py.savefile.survey import survey
 
 _AT_ONCE = 1000  # entries whose savefiles are looked at together
-_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class Census(NamedTuple):
@@ -90,7 +89,7 @@ def is_there(dir_fd: int, name: str) -> bool:
 def is_being_written(dir_fd: int, name: str) -> bool:
     """Whether a recorder holds its lock on this savefile."""
     try:
-        fd = os.open(name, _READ, dir_fd=dir_fd)
+        fd = os.open(name, READ_FLAGS, dir_fd=dir_fd)
     except OSError:
         return False
     try:
@@ -106,7 +105,7 @@ def surveyed(dir_fd: int, name: SavefileName, *, sealed: bool = False) -> Entry:
     be leased, and another be pruned for it; at our priority that moment can be long. Raises
     OSError: FileNotFoundError when it is gone, BlockingIOError when it is being written.
     """
-    fd = os.open(name.name, _READ, dir_fd=dir_fd)
+    fd = os.open(name.name, READ_FLAGS, dir_fd=dir_fd)
     try:
         if not S_ISREG(os.fstat(fd).st_mode):
             raise FileNotFoundError(errno.ENOENT, "no regular file", name.name)
@@ -131,7 +130,7 @@ def _still_there(fd: int, name: SavefileName) -> None:
 def last_packet_ns(dir_fd: int, name: str) -> int:
     """Time of the latest packet of a savefile, ns since 1970; 0 where there is none to be read."""
     try:
-        fd = os.open(name, _READ, dir_fd=dir_fd)
+        fd = os.open(name, READ_FLAGS, dir_fd=dir_fd)
     except OSError:
         return 0
     try:
@@ -145,13 +144,7 @@ def last_packet_ns(dir_fd: int, name: str) -> int:
 def completed(entry: Entry, known: Entry | None, *, recovered: bool) -> Entry:
     """Add to a survey what an earlier entry knew that the savefile itself does not tell."""
     if known is not None:
-        entry = entry._replace(
-            opened_ns=known.opened_ns,
-            dropped=known.dropped,
-            lost=known.lost,
-            why=known.why,
-            run=known.run,
-        )
+        entry = entry.with_counts_of(known)
     if recovered:
         return entry._replace(state=RECOVERED, why=(known and known.why) or "killed")
     if known is not None and known.state == RECOVERED:

@@ -2,9 +2,10 @@
 
 Whoever tells something here never waits: a note is one datagram to `cataloger`'s process, which
 alone touches the database, reads savefiles again and hashes them. What that process does not take
-at once is kept, up to a limit; what is over it is counted, and the catalog heals from the
-savefiles. Another process guards it, and starts it anew when it was killed, with nothing lost
-(`catalog_guard`). When that one ends too, it is said once, and recording goes on.
+at once is kept, up to a limit; what is over it is counted. What that said of savefiles, the catalog
+finds again in them; that what no savefile tells is missing is a gap in its ledger. Another process
+guards it, and starts it anew when it was killed, with nothing lost (`catalog_guard`). When that one
+ends too, it is said once, and recording goes on.
 
     recorder -> cataloger   one JSON object a message: {"note": what, "at_ns": when, ...}
     cataloger -> recorder   {"pins": [[from_ns, to_ns], ...], "first": bool, "more": bool};
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 NS_PER_SECOND = 1_000_000_000
 # Notes that wait for the cataloger's process beside those in the socket: some megabytes.
 MOST_WAITING = 8192
+# What these say is in no savefile.
+UNTOLD = ("dropped", "begins", "ends", "gap")
 # Before the first savefile is pruned, pins have to be known; a database that is slow or locked
 # must not hold up the recording for ever.
 PINS_S = 5.0
@@ -76,6 +79,9 @@ class Chronicle:
         self._lock = threading.Lock()
         self._waiting: deque[bytes] = deque()
         self._missed = 0  # notes that nobody has been told of yet
+        self._missed_from_ns: int | None = None  # since when some of UNTOLD are among them,
+        self._missed_packets = 0  # which told of so many packets
+        self._missed_last: dict[str, bytes] = {}  # by kind, the last of them that begins or ends it
         self._leave = leave
         self._gone = False
         self._failed = False  # what is noted may never be written
@@ -208,39 +214,74 @@ class Chronicle:
             if self._gone:
                 return
             if len(data) > MESSAGE_BYTES:
-                self._missed += 1
-                return
-            if self._send(data) or not keep:
-                return
-            if len(self._waiting) < MOST_WAITING:
-                self._waiting.append(data)
-            else:
-                self._missed += 1
+                self._miss(note, facts, data)
+            elif not self._send(data) and keep:
+                # Without its end, a recording would be taken for one that was killed.
+                if len(self._waiting) < MOST_WAITING or note == "end":
+                    self._waiting.append(data)
+                    if note in ("begins", "ends"):  # what was missed of that kind is older
+                        self._missed_last.pop(str(facts["kind"]), None)
+                else:
+                    self._miss(note, facts, data)
+
+    def _miss(self, note: str, facts: dict[str, Any], data: bytes) -> None:
+        """Count a note that is not sent; with the lock."""
+        self._missed += 1
+        if note in UNTOLD:
+            from_ns = int(facts.get("from_ns", time.time_ns() - NS_PER_SECOND))
+            before_ns = self._missed_from_ns
+            self._missed_from_ns = from_ns if before_ns is None else min(from_ns, before_ns)
+            self._missed_packets += int(facts.get("packets") or 0)
+        if note in ("begins", "ends") and len(data) <= MESSAGE_BYTES:
+            self._missed_last[str(facts["kind"])] = data
 
     def _send(self, data: bytes) -> bool:
         """Send what waits, then this; with the lock. False: there was no room."""
         try:
-            while self._waiting:
-                self._link.send(self._waiting[0])
-                self._waiting.popleft()
-            if self._missed:
-                missed = b'{"note": "missed", "at_ns": %d, "count": %d}'
-                self._link.send(missed % (time.time_ns(), self._missed))
-                self._missed = 0
+            self._flush()
             self._link.send(data)
         except BlockingIOError:
             return False
-        except OSError:  # its end is told by whoever listens next
-            self._waiting.clear()
+        except OSError:
+            self._forget()
         return True
+
+    def _flush(self) -> None:
+        """Send what waits, and what was missed; with the lock. Raises OSError."""
+        import json
+
+        while self._waiting or self._missed:
+            if not self._waiting:
+                missed = {
+                    "note": "missed",
+                    "at_ns": time.time_ns(),
+                    "count": self._missed,
+                    "from_ns": self._missed_from_ns,
+                    "packets": self._missed_packets or None,
+                }
+                # What lasts by now, or does no more: a gap is not left open for it.
+                self._waiting += [json.dumps(missed).encode(), *self._missed_last.values()]
+                self._missed, self._missed_from_ns, self._missed_packets = 0, None, 0
+                self._missed_last.clear()
+            self._link.send(self._waiting[0])
+            self._waiting.popleft()
 
     def _send_waiting(self) -> bool:
         """Send what waits; returns whether some still does."""
-        with self._lock, suppress(OSError):
-            while self._waiting and not self._gone:
-                self._link.send(self._waiting[0])
-                self._waiting.popleft()
-        return bool(self._waiting) and not self._gone
+        with self._lock:
+            try:
+                self._flush()
+            except BlockingIOError:
+                return True
+            except OSError:
+                self._forget()
+        return False
+
+    def _forget(self) -> None:
+        """Drop what waits: the process ended, which is told by whoever listens next."""
+        self._waiting.clear()
+        self._missed_last.clear()
+        self._missed = 0
 
     def _listen(self) -> None:
         """Take in what the process says; never waits."""
@@ -258,7 +299,7 @@ class Chronicle:
                     message = b""
                 if not message:
                     self._gone = ended = True
-                    self._waiting.clear()
+                    self._forget()
                     break
                 self._take_in(message, said)
         for event, text in said:
@@ -389,6 +430,17 @@ def _ends(kind: str) -> Callable[[dict[str, Any]], _Noted]:
 _OF_EVENTS: dict[str, Callable[[dict[str, Any]], _Noted]] = {
     "savefile": _of_path("opened"),
     "prune": _of_path("pruned"),
+    "savefile_removed": _of_path("pruned"),
+    "savefile_lost": lambda facts: (
+        "gap",
+        {
+            "kind": "lost",
+            "from_ns": facts["from_ns"],
+            "to_ns": facts["to_ns"],
+            "packets": facts["packets"],
+            "detail": facts["detail"],
+        },
+    ),
     "recovered": _of_path("recovered"),
     "dropped": lambda facts: ("dropped", {"packets": facts["new"]}),
     "refiltered": lambda facts: ("refiltered", {"filter": kept_filter(str(facts["filter"]))}),

@@ -177,6 +177,13 @@ class Keeper:
             self._said_unmet = said
         self._note_state()
 
+    def removed(self, name: SavefileName) -> None:
+        """The savefile being written was removed by somebody else."""
+        self.ring.discarded(name)
+        if self._open is not None and self._open[0] == name:
+            self._open = None
+        self._note_state()
+
     @property
     def _ring_of_one(self) -> bool:
         return self._limits.max_files == 1

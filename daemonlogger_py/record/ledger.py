@@ -7,7 +7,7 @@ A gap of "stopped" or "crashed" begins when a run ends and lasts until the next 
 nobody could write that beginning, because the machine lost its power, the next run does.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from daemonlogger_py.savefile.catalog import Catalog
@@ -51,12 +51,14 @@ class Ledger:
         alive: Iterable[int],
         last_packets: Mapping[int, int],
         ends: Mapping[int, End] | None = None,
+        parted: Callable[[Gap], list[Gap]] = lambda gap: [gap],
     ) -> None:
         """Begin a run, and end what lasted since those before it did.
 
         `alive` are the numbers of runs that still go on, of other recorders on this ring;
         `last_packets` the times of the last packets that those left that do not; `ends` what
-        recorders said of their ends, by `started_ns`, as nobody else was there to write it.
+        recorders said of their ends, by `started_ns`, as nobody else was there to write it;
+        `parted` says what is left of a gap around what was recorded without a catalog.
         """
         going_on = {*alive}
         earlier = catalog.runs()
@@ -74,7 +76,10 @@ class Ledger:
                 self._was_killed(catalog, before, min(last_ns, run.started_ns))
         for gap in catalog.gaps(run.started_ns):
             if gap.to_ns is None and gap.run not in going_on:
-                catalog.close_gap(gap.number, max(gap.from_ns, run.started_ns))
+                for part in parted(gap):
+                    to_ns = run.started_ns if part.to_ns is None else part.to_ns
+                    number = part.number or catalog.add_gap(part)
+                    catalog.close_gap(number, max(part.from_ns, to_ns))
         self.run = catalog.begin_run(run)
         self._lasting.clear()  # by numbers in another catalog, if it was made anew meanwhile
         self._drops = None

@@ -15,6 +15,7 @@ class NoWriter:
     current_path = None
     current_bytes = 0
     busy = False
+    spoilt = False
     roll_bytes = 1 << 62
     """Never rolls over."""
 

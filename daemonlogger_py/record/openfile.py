@@ -13,6 +13,9 @@ from daemonlogger_py.savefile.records import Walk, walk
 
 # Direct output wants offsets, lengths and memory in multiples of the block size of any disk.
 BLOCK_BYTES = 4096
+# st_blocks counts these (stat(2)).
+_STAT_BLOCK_BYTES = 512
+REMOVED, TRUNCATED = "removed", "truncated"
 _CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _MODE = 0o640
 
@@ -21,7 +24,7 @@ class Sealed(NamedTuple):
     """A savefile that is complete."""
 
     name: str
-    why: str  # it ended: size, time, packets, hangup, full, exit
+    why: str  # it ended: size, time, packets, hangup, full, truncated, exit
     packets: int
     size_bytes: int
     first_ns: int  # times of its packets, ns since 1970; 0 without packets
@@ -47,7 +50,10 @@ class OpenSavefile:
         self.size_bytes = 0
         self.first_ns = 0
         self.last_ns = 0
+        self.spoilt: str | None = None
+        """What somebody did to it while it was written, as far as that was looked for."""
         self._direct = False
+        self._dir_fd = dir_fd
         self._fd = _created(dir_fd, name.name)
         self._locked = False
         self.lock()
@@ -87,6 +93,38 @@ class OpenSavefile:
         """Note the times of packets written, ns since 1970."""
         self.first_ns = self.first_ns or first_ns
         self.last_ns = last_ns or self.last_ns
+
+    def look(self, header: bytes) -> str | None:
+        """Look whether it is still what was written, `header` and all; returns what is `spoilt`.
+
+        What is written to one that was REMOVED nobody finds; one that was TRUNCATED, as by what
+        copies and empties logs, begins with zeros. Raises OSError.
+        """
+        if self.spoilt is None:
+            status = os.fstat(self._fd)
+            if status.st_nlink == 0 and not self._has_its_name(status):
+                self.spoilt = REMOVED
+            elif len(header) <= self.size_bytes and self._may_be_sparse(status):
+                direct = self._direct
+                self.use_cache()
+                if os.pread(self._fd, len(header), 0) != header:
+                    self.spoilt = TRUNCATED
+                if direct:
+                    self.bypass_cache()
+        return self.spoilt
+
+    def _may_be_sparse(self, status: os.stat_result) -> bool:
+        """Also true where a file system compresses; without a read, which may take its time."""
+        there_bytes = min(status.st_size, status.st_blocks * _STAT_BLOCK_BYTES)
+        return there_bytes < self.size_bytes
+
+    def _has_its_name(self, status: os.stat_result) -> bool:
+        """Some file systems count no links."""
+        try:
+            there = os.stat(self.name.name, dir_fd=self._dir_fd, follow_symlinks=False)
+        except FileNotFoundError:
+            return False
+        return os.path.samestat(there, status)
 
     def put(self, data: memoryview, offset: int) -> int:
         """Write some of `data` at `offset`; returns how many bytes. Raises OSError."""

@@ -35,11 +35,10 @@ from daemonlogger_py.record.retention import (
 )
 from daemonlogger_py.record.ring import Ring
 from daemonlogger_py.record.ringfile import Savefile
-from daemonlogger_py.savefile.leases import has_writer, is_held
+from daemonlogger_py.savefile.leases import READ_FLAGS, has_writer, is_held
 
 # So long a savefile that was being read is taken to be read still.
 LEASE_S = 5.0
-_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,7 +237,7 @@ class Pruner:
     def _is_being_read(self, savefile: Savefile) -> bool:
         """Whether a reader has it leased."""
         try:
-            fd = os.open(savefile.name, _READ, dir_fd=self._dir_fd)
+            fd = os.open(savefile.name, READ_FLAGS, dir_fd=self._dir_fd)
         except OSError:
             return False
         try:
@@ -251,7 +250,7 @@ class Pruner:
     def _is_being_written(self, savefile: Savefile) -> bool:
         """Whether another recorder of the same directory and prefix has it open (and locked)."""
         try:
-            fd = os.open(savefile.name, _READ, dir_fd=self._dir_fd)
+            fd = os.open(savefile.name, READ_FLAGS, dir_fd=self._dir_fd)
         except OSError:
             return False  # one that cannot be read may still be removed
         try:

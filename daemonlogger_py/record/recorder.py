@@ -331,6 +331,18 @@ class Recorder:
         if self._source.live:
             self._order_savefile(int(time.time()))
 
+    def _replace_savefile(self) -> None:
+        """Somebody removed or truncated the savefile that is written: go on in another."""
+        self._writer.spoilt = False
+        if not self._savefile.ordered:
+            return  # the one after it is about to be begun anyway
+        if self._config.direct:
+            self._hand_over(last=True)  # the buffer begins within a record of that savefile
+        self._rolled_because = "truncated"  # one that was removed is in no catalog
+        self._savefile = self._next_savefile()
+        if self._source.live:
+            self._order_savefile(int(time.time()))
+
     def _next_savefile(self) -> Savefile:
         header = self._source.file_header
         if self._config.direct:
@@ -447,6 +459,8 @@ class Recorder:
         if self._signals.roll:
             self._signals.roll = False
             self._hang_up()
+        if self._writer.spoilt and not self._finishing:
+            self._replace_savefile()
         if self._writer.failure is not None and not self._finishing:
             self._finish()
 

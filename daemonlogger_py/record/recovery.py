@@ -9,10 +9,11 @@ import heapq
 import os
 import threading
 import time
+from contextlib import suppress
 from stat import S_ISREG
 
 from daemonlogger_py.record.messages import Tell
-from daemonlogger_py.savefile.leases import has_writer
+from daemonlogger_py.savefile.leases import READ_FLAGS, has_writer
 from daemonlogger_py.savefile.names import Naming, SavefileName
 from daemonlogger_py.savefile.records import Walk, walk
 from daemonlogger_py.savefile.salvage import Salvage, salvage
@@ -21,7 +22,6 @@ from daemonlogger_py.savefile.salvage import Salvage, salvage
 SETTLED_S = 2.0
 # A recorder leaves one torn file; a few more starts may have ended before they could mend it.
 CANDIDATES = 8
-_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 def newest(dir_fd: int, naming: Naming, *, compressed: bool = False) -> list[SavefileName]:
@@ -59,7 +59,7 @@ def recover(
     """
     path = os.path.join(log_dir, name.name)
     try:
-        fd = os.open(name.name, _READ, dir_fd=dir_fd)
+        fd = os.open(name.name, READ_FLAGS, dir_fd=dir_fd)
     except OSError as error:
         tell("recovery_failed", f"[!] Cannot look at {path}: {error.strerror}", path=path)
         return False
@@ -108,9 +108,13 @@ def _cut(fd: int, dir_fd: int, name: SavefileName, path: str, found: Walk, tell:
     # By name, as there may be no /proc in a chroot.
     writer_fd = os.open(name.name, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=dir_fd)
     try:
-        if not os.path.samestat(os.fstat(fd), os.fstat(writer_fd)):
+        status = os.fstat(fd)
+        if not os.path.samestat(status, os.fstat(writer_fd)):
             return  # another file has the name by now
         os.ftruncate(writer_fd, found.end_offset)
+        # Its age is that of its packets: what prunes by it must not take it for new.
+        with suppress(PermissionError):  # it is another user's
+            os.utime(writer_fd, ns=(status.st_atime_ns, status.st_mtime_ns))
     finally:
         os.close(writer_fd)
     tell(

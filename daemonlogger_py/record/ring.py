@@ -188,7 +188,7 @@ class Ring:
         return savefile
 
     def discarded(self, name: SavefileName) -> None:
-        """Note that an open file was removed instead of sealed (it held no packet)."""
+        """Note that an open file was removed instead of sealed."""
         self._open.pop(name.name, None)
         self._forget_serial(name.epoch, name.serial)
 

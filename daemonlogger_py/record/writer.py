@@ -21,7 +21,7 @@ from daemonlogger_py.errors import DaemonloggerError, StorageError
 from daemonlogger_py.record.buffers import BufferPool
 from daemonlogger_py.record.cache import CacheRelease
 from daemonlogger_py.record.messages import Tell
-from daemonlogger_py.record.openfile import BLOCK_BYTES, OpenSavefile, Sealed
+from daemonlogger_py.record.openfile import BLOCK_BYTES, REMOVED, OpenSavefile, Sealed
 from daemonlogger_py.record.room import VOLUME_FULL, Room
 from daemonlogger_py.record.serials import Serials
 from daemonlogger_py.savefile.names import Naming, SavefileName
@@ -93,6 +93,8 @@ class Writer:
         self.written_bytes = 0
         self.lost_packets = 0
         self.failure: DaemonloggerError | None = None
+        self.spoilt = False
+        """Somebody removed or truncated the savefile that is written; for the loop to heed."""
         self.roll_bytes = may_grow_bytes
         """At how many bytes to roll over: less than asked for while the volume is too small."""
         self._may_grow_bytes = may_grow_bytes
@@ -177,9 +179,7 @@ class Writer:
 
     def tick(self) -> None:
         """Order that ring and savefile are looked after, unless that is still to be done."""
-        current = self._current
-        unlocked = current is not None and not current.locked
-        if (self._keeper is not None or unlocked) and not self._ticking:
+        if self._current is not None and not self._ticking:
             self._ticking = True
             self._orders.put(_Tick())
 
@@ -207,6 +207,7 @@ class Writer:
                 self._written(order)
         if self._current is not None and self.failure is None:
             try:
+                self._count_spoilt(self._current)
                 self._seal(self._current, self._ending.why, self._ending.dropped)
             except OSError as error:
                 self._fail(error)
@@ -239,13 +240,56 @@ class Writer:
 
     def _look_after_ring(self) -> None:
         self._ticking = False
-        if self._current is not None and not self._current.locked:
-            self._current.lock()
-        if self._keeper is not None and self._current is not None:
-            self._keeper.look_after(self._current.name, self._current.size_bytes, self.roll_bytes)
+        current = self._current
+        if current is None:
+            return
+        if not current.locked:
+            current.lock()
+        if self._look_at(current):
+            self.spoilt = True
+            self._wake()
+        if self._keeper is not None:
+            self._keeper.look_after(current.name, current.size_bytes, self.roll_bytes)
+
+    def _look_at(self, savefile: OpenSavefile) -> bool:
+        """Look what others did to the savefile that is written; returns whether that is new."""
+        if savefile.spoilt is not None:
+            return False
+        found = None
+        with suppress(OSError):  # what comes of it, the next write says
+            found = savefile.look(self._file_header)
+        if found is None:
+            return False
+        text = f"[!] {savefile.path} was {found} while it was written"
+        self._tell(f"savefile_{found}", text, path=savefile.path)
+        return True
+
+    def _count_spoilt(self, savefile: OpenSavefile) -> None:
+        """Say what was in a savefile that others have removed or truncated, before the next one.
+
+        All that was ordered of it is written by now.
+        """
+        self._look_at(savefile)
+        if savefile.spoilt is None or not savefile.packets:
+            return
+        removed = savefile.spoilt == REMOVED
+        text = f"[!] {savefile.packets} packets are lost with {savefile.path}"
+        if not removed:
+            text = f"[!] Some of {savefile.packets} packets are lost from {savefile.path}"
+        self._tell(
+            "savefile_lost",
+            text,
+            path=savefile.path,
+            packets=savefile.packets if removed else None,
+            from_ns=savefile.first_ns,
+            to_ns=savefile.last_ns,
+            detail=f"{savefile.name.name} was {savefile.spoilt} while it was written",
+        )
 
     def _begin(self, order: _Roll) -> None:
         before = self._current
+        if before is not None:
+            self._count_spoilt(before)
         if self._keeper is not None:
             self._regrow(self._keeper)
             self._keeper.make_room(self.roll_bytes)
@@ -398,6 +442,7 @@ class Writer:
         self._tell("early_roll", text, path=full.path, roll_bytes=self.roll_bytes)
         self._current = None
         full.spans(order.first_ns, order.last_ns)
+        self._count_spoilt(full)
         self._seal(full, "full", self._dropped_before)
         # Not the present second: orders that wait may name earlier ones, and order is by name.
         self._open_next(max(full.name.epoch, order.first_ns // 1_000_000_000))
@@ -448,6 +493,11 @@ class Writer:
     def _seal(self, savefile: OpenSavefile, why: str, dropped: int) -> None:
         self._cache.written(savefile.name.name, savefile.size_bytes, sealed=True)
         status = savefile.close()
+        if savefile.spoilt == REMOVED:
+            if self._keeper is not None:
+                self._keeper.removed(savefile.name)
+            self._dropped_before, self._lost_before = dropped, self.lost_packets
+            return
         if self._keeper is not None:
             self._keeper.sealed(savefile.name, status)
         self._announce(savefile, why, dropped)
@@ -480,6 +530,9 @@ class Writer:
 
     def _cut(self, savefile: OpenSavefile) -> None:
         """End the savefile at its last whole record; some of what failed may have reached it."""
+        if savefile.spoilt == REMOVED:
+            savefile.close()
+            return
         packets_before, bytes_before = savefile.packets, savefile.size_bytes
         found, _ = savefile.cut()
         savefile.close()

@@ -11,9 +11,10 @@ import os
 import stat
 from typing import NamedTuple
 
+from daemonlogger_py.savefile.leases import READ_FLAGS
+
 SUFFIX = "-end"  # behind the catalog's name
 _LEAVE = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _MODE = 0o640
 _MOST_BYTES = 1 << 16
 
@@ -40,7 +41,7 @@ def leave(dir_fd: int, catalog_name: str, end: End) -> None:
 def ends(catalog_path: str) -> dict[int, End]:
     """What was left beside the catalog, by the runs' `started_ns`."""
     try:
-        fd = os.open(catalog_path + SUFFIX, _READ)
+        fd = os.open(catalog_path + SUFFIX, READ_FLAGS)
     except OSError:
         return {}
     try:

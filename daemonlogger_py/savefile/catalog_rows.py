@@ -4,7 +4,7 @@ Pure: nothing here knows of SQLite or of files. What is done with rows is `catal
 they stand in are `catalog_schema`'s.
 """
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 GENESIS = bytes(32)
 """What the first link of a chain has in the place of the one before it."""
@@ -32,10 +32,7 @@ Columns = tuple[int | str | bytes | None, ...]
 
 
 class Entry(NamedTuple):
-    """One savefile. Times are ns since 1970; None: not known, or there is none.
-
-    Without packets and not `ordered`: its records could not be walked, so it may hold any.
-    """
+    """One savefile. Times are ns since 1970; None: not known, or there is none."""
 
     name: str
     epoch: int
@@ -43,7 +40,7 @@ class Entry(NamedTuple):
     state: str  # one of STATES
     size_bytes: int  # as stat(2) said when the row was written, as
     modified_ns: int  # is this: a row is believed as long as both are still so
-    packets: int = 0
+    packets: int = 0  # if it was not `walked`, those before what is no record
     first_ns: int | None = None  # of its EARLIEST packet
     last_ns: int | None = None  # of its LATEST one
     ordered: bool = True  # times never go back from one record to the next
@@ -60,6 +57,26 @@ class Entry(NamedTuple):
     linktype: int = 0  # as in the file's header
     snaplen: int = 0
     nanosecond: bool = False
+
+    @property
+    def walked(self) -> bool:
+        """Whether its records were, to the end of the file.
+
+        Of one that is damaged, or not the classic format, no packet's time is known, as readers
+        may find more packets in it: it may hold any.
+        """
+        return self.ordered or self.first_ns is not None
+
+    def with_counts_of(self, known: Self) -> Self:
+        """The entry with what only the recorder knew of the savefile, and no survey tells."""
+        return self._replace(
+            opened_ns=known.opened_ns,
+            sealed_ns=self.sealed_ns if known.sealed_ns is None else known.sealed_ns,
+            dropped=known.dropped,
+            lost=known.lost,
+            why=known.why,
+            run=known.run,
+        )
 
 
 def _plan(**letters: str) -> bytes:

@@ -4,8 +4,11 @@ Which rows stand in them is `catalog_rows`'s, what is done with them `catalog`'s
 with a checksum over its other columns.
 """
 
+import fcntl
 import os
-from contextlib import ExitStack, suppress
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from stat import S_ISLNK, S_ISREG
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -27,6 +30,7 @@ NEW, DAMAGED = ".new", ".damaged"
 WAL, SHARED_MEMORY, PAGES = "-wal", "-shm", "-pages"
 
 _MODE = 0o644
+_LOOK_S = 0.01  # for whether another process has made it
 # SQLite takes everything else in a URI as it is.
 _PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789/._-~")
 
@@ -120,28 +124,87 @@ def create(path: str) -> None:
     """
     import sqlite3
 
-    new = path + NEW
     try:
-        discard(new)
-        os.close(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _MODE))
-        connection = _connect(new, "rw")
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("BEGIN IMMEDIATE")
-            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-            connection.execute(f"PRAGMA user_version = {VERSION}")
-            for statement in (*(table.create for table in TABLES), *_INDEXES):
-                connection.execute(statement)
-            connection.execute("COMMIT")
-        finally:
-            connection.close()
-        os.link(new, path)
-        discard(new)
+        with _locked(path + NEW) as new:
+            connection = _connect(new, "rw")
+            try:
+                connection.execute("PRAGMA journal_mode = WAL")
+                connection.execute("BEGIN IMMEDIATE")
+                connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+                connection.execute(f"PRAGMA user_version = {VERSION}")
+                for statement in (*(table.create for table in TABLES), *_INDEXES):
+                    connection.execute(statement)
+                connection.execute("COMMIT")
+            finally:
+                connection.close()
+            os.link(new, path)
     except (sqlite3.Error, OSError) as error:
-        with suppress(OSError):
-            discard(new)
         why = error.strerror if isinstance(error, OSError) else error
         raise CatalogError(f"{printable(path)}: cannot be made: {why}") from None
+
+
+@contextmanager
+def _locked(new: str) -> Iterator[str]:
+    """Make the empty file `new`, and remove it in the end; nobody else does meanwhile.
+
+    What a killed process left of it goes: whoever is at work holds a lock on it, and removes no
+    file without. Raises OSError, TimeoutError where somebody is at work for long.
+    """
+    until = time.monotonic() + WAIT_S
+    while (fd := _made(new)) is None:
+        if time.monotonic() >= until:
+            raise TimeoutError(0, "another process has begun to make it")
+        time.sleep(_LOOK_S)
+    try:
+        yield new
+    finally:
+        with suppress(OSError):
+            discard(new)
+        # Not before: SQLite's own locks end when any descriptor of its file is closed.
+        os.close(fd)
+
+
+def _made(new: str) -> int | None:
+    """Make a file and lock it; None: there was one, or somebody was faster."""
+    try:
+        fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _MODE)
+    except FileExistsError:
+        _remove_left(new)
+        return None
+    if _is_ours(fd, new):
+        return fd
+    os.close(fd)
+    return None
+
+
+def _remove_left(new: str) -> None:
+    """Remove a file that nobody is at work on any more. Raises OSError."""
+    try:
+        fd = os.open(new, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    except OSError:  # a symbolic link, or a file that may not be read
+        discard(new)
+        return
+    try:
+        if _is_ours(fd, new):
+            discard(new)
+    finally:
+        os.close(fd)
+
+
+def _is_ours(fd: int, path: str) -> bool:
+    """Lock the file open as `fd`; False: somebody else has it, or it is not `path` any more."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        pass  # a file system without locks: what comes at the same moment is not kept apart
+    try:
+        return os.path.samestat(os.fstat(fd), os.lstat(path))
+    except FileNotFoundError:
+        return False
 
 
 def connect(path: str, *, write: bool) -> "sqlite3.Connection":

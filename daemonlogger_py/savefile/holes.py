@@ -12,12 +12,14 @@ from typing import NamedTuple
 from daemonlogger_py.savefile.catalog_rows import Entry, Gap
 from daemonlogger_py.savefile.names import COMPRESSED
 
+_NS = 1_000_000_000
+
 
 class Hole(NamedTuple):
     """Savefiles in a row that are gone."""
 
     names: tuple[str, ...]
-    packets: int
+    packets: int | None  # None: not all of them are known
     from_ns: int
     to_ns: int
 
@@ -52,7 +54,7 @@ class Holes:
         """The next savefile is not there under its own name."""
         if is_compressed(self._dir_fd, entry.name):
             self.there()
-        elif self._older and entry.first_ns is not None and entry.last_ns is not None:
+        elif self._older and (entry.first_ns is not None or not entry.walked):
             if not self._joined:
                 self._found.append([])
             self._found[-1].append(entry)
@@ -89,9 +91,18 @@ def is_file(dir_fd: int, name: str) -> bool:
 
 
 def _hole(entries: Sequence[Entry]) -> Hole:
+    spans = [_span(entry) for entry in entries]
     return Hole(
         tuple(entry.name for entry in entries),
-        sum(entry.packets for entry in entries),
-        min(entry.first_ns or 0 for entry in entries),
-        max(entry.last_ns or 0 for entry in entries),
+        sum(entry.packets for entry in entries) if all(one.walked for one in entries) else None,
+        min(from_ns for from_ns, _ in spans),
+        max(to_ns for _, to_ns in spans),
     )
+
+
+def _span(entry: Entry) -> tuple[int, int]:
+    """When its packets were recorded, as far as that can be said."""
+    if entry.walked:
+        return entry.first_ns or 0, entry.last_ns or 0
+    named_ns = entry.epoch * _NS
+    return min(named_ns, entry.modified_ns), max(named_ns, entry.modified_ns)

@@ -7,7 +7,11 @@ the kernel ends a lease with the descriptor: a killed reader holds nothing.
 
 import errno
 import fcntl
+import os
 import time
+
+READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+"""How a savefile is opened to be read: no link is followed, and no pipe waited for."""
 
 # Whoever asks by `is_held` has the exclusive lock for some microseconds.
 _ASKED_S = 0.001

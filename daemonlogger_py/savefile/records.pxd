@@ -3,7 +3,7 @@
 The one place that says how long a record may be and where the next one begins. All functions are
 pure and work on memory the caller has already checked to be there.
 """
-from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
 cdef extern from "<byteswap.h>" nogil:
     uint32_t bswap_32(uint32_t value)
@@ -19,6 +19,29 @@ cdef packed struct RecordHeader:
     uint32_t fraction  # micro- or nanoseconds, by the file's magic
     uint32_t caplen
     uint32_t origlen
+
+
+cdef enum Lengths:
+    CAPLEN_FIRST
+    GREATER_IS_ORIGLEN
+    ORIGLEN_FIRST
+
+
+cdef inline Lengths lengths_of(uint16_t major, uint16_t minor) noexcept nogil:
+    """Order of the two lengths in records of a version (libpcap, sf-pcap.c)."""
+    if major == 2 and minor == 3:  # which changed it; some wrote the number alone
+        return GREATER_IS_ORIGLEN
+    return ORIGLEN_FIRST if major == 543 or (major == 2 and minor < 3) else CAPLEN_FIRST
+
+
+cdef inline void put_lengths_in_order(RecordHeader *header, Lengths lengths) noexcept nogil:
+    """Turn the header of a record of any version into one of version 2.4."""
+    cdef uint32_t first = header.caplen
+    if lengths == CAPLEN_FIRST:
+        return
+    if lengths == ORIGLEN_FIRST or first > header.origlen:
+        header.caplen = header.origlen
+        header.origlen = first
 
 
 cdef inline uint32_t max_caplen(uint32_t linktype) noexcept nogil:

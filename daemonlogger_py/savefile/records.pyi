@@ -14,6 +14,8 @@ class FileHeader(NamedTuple):
     linktype: int
     @property
     def native(self) -> bool: ...
+    @property
+    def refused(self) -> bool: ...
 
 class Walk(NamedTuple):
     packets: int

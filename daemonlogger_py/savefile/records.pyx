@@ -15,6 +15,7 @@ from posix.unistd cimport pread
 
 cdef enum:
     BLOCK_BYTES = 1048576
+    VERSION_OFFSET = 4
     MODIFIED_HEADER_BYTES = 24  # Kuznetzov's format: 8 more bytes in each record's header
 
 MAGIC_MICROSECONDS = 0xA1B2C3D4
@@ -42,6 +43,12 @@ class FileHeader(NamedTuple):
             and not self.modified
             and (self.major, self.minor) == (2, 4)
         )
+
+    @property
+    def refused(self):
+        """Whether libpcap refuses the version: it reads 2.0 to 2.4, and the 543.0 of DG/UX."""
+        version = self.major, self.minor
+        return not ((2, 0) <= version <= (2, 4) or version == (543, 0))
 
 
 class Walk(NamedTuple):
@@ -136,6 +143,7 @@ cdef void walk_records(
     int fd,
     int64_t size,
     bint swapped,
+    Lengths lengths,
     int header_bytes,
     uint32_t caplen_limit,
     uint32_t fraction_ns,
@@ -164,6 +172,7 @@ cdef void walk_records(
         memcpy(&header, block + (at.offset - block_start), sizeof(RecordHeader))
         if swapped:
             swap(&header)
+        put_lengths_in_order(&header, lengths)
         caplen = header.caplen
         if caplen > caplen_limit:
             at.verdict = BAD_CAPLEN
@@ -202,9 +211,9 @@ cdef str describe(Position *at, int64_t size, int header_bytes):
 def walk(int fd):
     """Walk every record of the classic pcap file open as `fd`; its file position is not used.
 
-    Returns a `Walk`. A file whose first 24 bytes are not a classic pcap header has no whole
-    record: `end_offset` is 0 and `damage` says so. Never raises for what a file holds; raises
-    OSError if the file cannot be read at all and MemoryError.
+    Returns a `Walk`. A file whose first 24 bytes are not a classic pcap header, or one of a version
+    that libpcap refuses, has no whole record: `end_offset` is 0 and `damage` says so. Never raises
+    for what a file holds; raises OSError if the file cannot be read at all and MemoryError.
     """
     cdef Position at
     cdef int64_t size = os.fstat(fd).st_size
@@ -213,7 +222,11 @@ def walk(int fd):
     if header is None:
         what = "file header cut short" if len(raw) < FILE_HEADER_BYTES else "not a classic pcap"
         return Walk(0, 0, size, f"{what} at byte offset 0", False, 0, 0)
+    if header.refused:
+        what = f"file header of unknown version {header.major}.{header.minor}"
+        return Walk(0, 0, size, f"{what} at byte offset {VERSION_OFFSET}", False, 0, 0)
     cdef bint swapped = (header.byte_order == "<") != (struct.pack("=H", 1) == b"\x01\x00")
+    cdef Lengths lengths = lengths_of(header.major, header.minor)
     cdef int header_bytes = MODIFIED_HEADER_BYTES if header.modified else RECORD_HEADER_BYTES
     cdef uint32_t caplen_limit = max_caplen(header.linktype & 0xFFFF)
     cdef uint32_t fraction_ns = 1 if header.nanosecond else 1000
@@ -226,7 +239,9 @@ def walk(int fd):
     at.verdict = WHOLE
     at.torn = False
     with nogil:
-        walk_records(fd, size, swapped, header_bytes, caplen_limit, fraction_ns, block, &at)
+        walk_records(
+            fd, size, swapped, lengths, header_bytes, caplen_limit, fraction_ns, block, &at
+        )
     free(block)
     return Walk(
         at.packets,

@@ -22,8 +22,11 @@ from posix.unistd cimport pread
 from daemonlogger_py.savefile.records cimport (
     FILE_HEADER_BYTES,
     RECORD_HEADER_BYTES,
+    Lengths,
     RecordHeader,
+    lengths_of,
     max_caplen,
+    put_lengths_in_order,
     swap,
 )
 
@@ -64,6 +67,7 @@ cdef struct File:
     int fd
     int64_t size
     bint swapped
+    Lengths lengths
     uint32_t caplen_limit
     uint32_t fraction_limit
     uint32_t snaplen
@@ -86,6 +90,7 @@ cdef struct Run:
 cdef inline void put_in_order(const File *file, RecordHeader *header) noexcept nogil:
     if file.swapped:
         swap(header)
+    put_lengths_in_order(header, file.lengths)
 
 
 cdef ssize_t read_at(File *file, void *to, size_t count, int64_t offset) noexcept nogil:
@@ -140,13 +145,17 @@ cdef inline bint is_near(uint32_t seconds, uint32_t other) noexcept nogil:
     return (seconds - other if seconds > other else other - seconds) <= NEAR_S
 
 
+cdef inline bint has_lengths(const File *file, const RecordHeader *header) noexcept nogil:
+    return header.caplen <= header.origlen <= file.caplen_limit
+
+
 cdef inline bint is_plausible(
     const File *file, const RecordHeader *header, uint32_t near_seconds
 ) noexcept nogil:
     """What records have that recorders write."""
     return (
         could_be(file, header)
-        and header.caplen <= header.origlen <= file.caplen_limit
+        and has_lengths(file, header)
         and header.fraction < file.fraction_limit
         and is_near(header.seconds, near_seconds)
     )
@@ -222,9 +231,15 @@ cdef Chain chain_at(
 
 
 cdef int64_t next_chain(
-    File *file, int64_t offset, int64_t past, uint32_t near_seconds, bint anytime, bint doubted
+    File *file,
+    int64_t offset,
+    int64_t until,
+    int64_t past,
+    uint32_t near_seconds,
+    bint anytime,
+    bint doubted,
 ) noexcept nogil:
-    """The first offset from `offset` on at which a chain begins; -1: there is none.
+    """The first offset in [`offset`, `until`) at which a chain begins; -1: there is none.
 
     A short one only where no whole one follows: that one would be part of it. `doubted`: there is
     likely none, so no short one is taken.
@@ -232,7 +247,8 @@ cdef int64_t next_chain(
     cdef RecordHeader header
     cdef Chain chain
     cdef int64_t of_short = -1
-    while offset + RECORD_HEADER_BYTES <= file.size and file.failure == 0:
+    until = min(until, file.size - RECORD_HEADER_BYTES + 1)
+    while offset < until and file.failure == 0:
         if not header_at(file, offset, &header):
             break
         # Asked here first: most bytes begin no header, and a chain moves the block.
@@ -246,20 +262,46 @@ cdef int64_t next_chain(
     return of_short
 
 
+cdef int64_t doubtful_length(File *file, const Run *run) noexcept nogil:
+    """Where the record at which a run got lost has its data, if its lengths are no recorder's; -1.
+
+    It is the one behind `sure`, or that one itself, as the first of a run is taken as it is.
+    """
+    cdef RecordHeader header
+    cdef int64_t at = run.sure
+    while at < run.end and far_header_at(file, at, &header):
+        if not has_lengths(file, &header):
+            return at + RECORD_HEADER_BYTES
+        if at != run.sure:
+            break
+        at += RECORD_HEADER_BYTES + header.caplen
+    return -1
+
+
 cdef int64_t resume(File *file, const Run *run) noexcept nogil:
     """Where records go on behind the end of a run; -1: nowhere."""
     cdef int64_t begin = run.sure + RECORD_HEADER_BYTES if run.packets else run.begin + 1
+    cdef int64_t behind = run.end + 1
     cdef int64_t at = -1
+    cdef int64_t doubtful
+    if run.packets:
+        doubtful = doubtful_length(file, run)
+        if doubtful >= 0:
+            # Up to the end of the run are perhaps the records that this length jumped over, and
+            # then there may be more damage among them, so that none of them leads past the end.
+            at = next_chain(file, begin, run.end, doubtful, run.sure_seconds, False, True)
+            if at >= 0:
+                return at
     if run.torn:
         # Most were cut: there is nothing but what the packet carries, maybe the beginning of a
         # capture. But its length may be the damage, and what follows would be lost with it.
         if run.packets:
-            return next_chain(file, run.end + 1, run.end, run.sure_seconds, False, True)
-        return next_chain(file, run.end + 1, run.end, 0, True, True)
+            return next_chain(file, behind, file.size, run.end, run.sure_seconds, False, True)
+        return next_chain(file, behind, file.size, run.end, 0, True, True)
     if run.packets:
-        at = next_chain(file, begin, run.end, run.sure_seconds, False, False)
+        at = next_chain(file, begin, file.size, run.end, run.sure_seconds, False, False)
     if at < 0:
-        at = next_chain(file, run.end + 1, run.end, 0, True, False)
+        at = next_chain(file, behind, file.size, run.end, 0, True, False)
     return at
 
 
@@ -282,18 +324,19 @@ def salvage(int fd, file_header=None):
     """Find the whole records of the classic pcap file open as `fd`; its position is not used.
 
     `file_header`: 24 bytes to read it by instead of its own, which are damaged. Returns a
-    `Salvage`; None for what has no header of the classic format, or a modified one. Raises OSError
-    where the file cannot be read, and MemoryError.
+    `Salvage`; None for what has no header of the classic format, a modified one, or one that
+    libpcap refuses. Raises OSError where the file cannot be read, and MemoryError.
     """
     cdef File file
     cdef Run run
     cdef int64_t at = FILE_HEADER_BYTES
     header = parse_file_header(file_header or os.pread(fd, FILE_HEADER_BYTES, 0))
-    if header is None or header.modified:
+    if header is None or header.modified or header.refused:
         return None
     file.fd = fd
     file.size = os.fstat(fd).st_size
     file.swapped = (header.byte_order == "<") != (struct.pack("=H", 1) == b"\x01\x00")
+    file.lengths = lengths_of(header.major, header.minor)
     file.caplen_limit = max_caplen(header.linktype & 0xFFFF)
     # tcpdump writes 0 where any length is meant.
     file.snaplen = (header.snaplen & 0xFFFFFFFF) or file.caplen_limit

@@ -13,7 +13,7 @@ from daemonlogger_py.savefile.names import SavefileName
 from daemonlogger_py.savefile.records import FileHeader, Walk, parse_file_header, walk
 
 _CHUNK_BYTES = 1 << 20
-_FILE_HEADER_BYTES = 24
+FILE_HEADER_BYTES = 24
 
 
 class Survey(NamedTuple):
@@ -29,6 +29,8 @@ class Survey(NamedTuple):
     def entry(self, name: SavefileName, state: str) -> Entry:
         """The row of the savefile `name`, as far as the file tells."""
         found, header = self.walk, self.header
+        walked = found.damage is None
+        timed = walked and found.packets > 0
         return Entry(
             name=name.name,
             epoch=name.epoch,
@@ -37,10 +39,9 @@ class Survey(NamedTuple):
             size_bytes=self.size_bytes,
             modified_ns=self.modified_ns,
             packets=found.packets,
-            first_ns=found.earliest_ns if found.packets else None,
-            last_ns=found.latest_ns if found.packets else None,
-            # Of what is not the classic format nothing is known: see Entry.
-            ordered=found.ordered and header is not None,
+            first_ns=found.earliest_ns if timed else None,
+            last_ns=found.latest_ns if timed else None,
+            ordered=found.ordered and walked,
             sha256=self.sha256,
             linktype=0 if header is None else header.linktype,
             snaplen=0 if header is None else header.snaplen,
@@ -59,7 +60,7 @@ def survey(
     # Hashing first: it reads all of the file in sequence, and walking finds it in memory.
     sha256 = sha256_of(fd, before.st_size, progress) if hashed else None
     found = walk(fd)
-    header = parse_file_header(os.pread(fd, _FILE_HEADER_BYTES, 0))
+    header = parse_file_header(os.pread(fd, FILE_HEADER_BYTES, 0))
     after = os.fstat(fd)
     changed = (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns)
     return Survey(found, header, sha256, before.st_size, before.st_mtime_ns, changed)

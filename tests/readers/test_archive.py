@@ -175,6 +175,21 @@ def test_what_could_not_be_walked_may_hold_any_time(tmp_path: Path) -> None:
     assert names(members(tmp_path, from_ns=seconds(100_000))) == [made[1]]
 
 
+def test_what_could_not_be_walked_reaches_from_its_name_to_its_last_change(tmp_path: Path) -> None:
+    make_ring(tmp_path, savefiles=1)
+    with open_catalog(tmp_path) as catalog:
+        known = next(catalog.entries())
+        unwalked = known._replace(packets=0, first_ns=None, last_ns=None, ordered=False)
+        catalog.put(unwalked)
+    with Archive(Where(rings=(str(tmp_path),))) as archive:
+        assert archive.covered() == (seconds(0), seconds(EVERY_S))
+        assert archive.covered(from_ns=seconds(20)) == (seconds(20), seconds(EVERY_S))
+    with open_catalog(tmp_path) as catalog:
+        catalog.put(unwalked._replace(ordered=True))  # there is nothing in it
+    with Archive(Where(rings=(str(tmp_path),))) as archive:
+        assert archive.covered() == (None, None)
+
+
 def test_without_a_catalog(tmp_path: Path) -> None:
     made = make_ring(tmp_path)
     (tmp_path / f"{PREFIX}.catalog").unlink()

@@ -20,7 +20,7 @@ from daemonlogger_py.readers.gaps import (
 from daemonlogger_py.savefile.catalog_end import End, leave
 from daemonlogger_py.savefile.catalog_rows import GAP_KINDS, Gap, Run
 
-from .made_ring import FIRST, NS, PREFIX, add_gap, make_ring, open_catalog
+from .made_ring import FIRST, NS, PREFIX, add_gap, make_ring, open_catalog, write_savefile
 
 HERE = Directory(-1, "/pcap", "/pcap", "eth0", None, None)
 THERE = HERE._replace(shown="/other", path="/other")
@@ -149,6 +149,27 @@ def test_a_recorder_that_answers_left_none(killed: Path, monkeypatch: pytest.Mon
         with Archive(Where(rings=(".",))) as archive:
             assert archive.gaps() == []
     assert not answers(f"{PREFIX}.catalog")
+
+
+def test_a_gap_that_lasts_ends_where_one_without_a_catalog_began(tmp_path: Path) -> None:
+    make_ring(tmp_path)
+    add_gap(tmp_path, "stopped", 300, None, detail="SIGTERM")
+    write_savefile(tmp_path / f"{PREFIX}.{FIRST + 400}", FIRST + 400)
+    with Archive(Where(rings=(str(tmp_path),))) as archive:
+
+        def spans(from_s: int, to_s: int) -> list[tuple[int, int | None]]:
+            found = archive.gaps((FIRST + from_s) * NS, (FIRST + to_s) * NS)
+            assert all(gap.kind == "stopped" for _, gap in found)
+            return [
+                (gap.from_ns // NS - FIRST, gap.to_ns and gap.to_ns // NS - FIRST)
+                for _, gap in found
+            ]
+
+        assert spans(0, 1000) == [(300, 400), (460, None)]
+        assert spans(0, 450) == [(300, 400)]
+        assert spans(410, 450) == []
+        assert spans(410, 1000) == [(460, None)]
+        assert spans(0, 300) == []
 
 
 def test_whether_one_answers_does_not_depend_on_how_long_the_path_is(

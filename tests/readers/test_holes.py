@@ -44,6 +44,19 @@ def test_one_that_is_gone(
     assert gap.detail == f"{made[1]} is gone, and no recorder said that it pruned it"
 
 
+def test_one_that_was_damaged_is_gone_as_well(tmp_path: Path) -> None:
+    made = make_ring(tmp_path)
+    with open_catalog(tmp_path) as catalog:
+        known = catalog.entry(made[1])
+        assert known is not None
+        catalog.put(known._replace(first_ns=None, last_ns=None, ordered=False))
+    remove(tmp_path, made[1])
+    (gap,) = told(tmp_path, from_ns=70, to_ns=80)
+    assert (gap.from_ns, gap.to_ns) == ((FIRST + EVERY_S) * NS, (FIRST + 2 * EVERY_S) * NS)
+    assert (gap.kind, gap.packets) == ("unknown", None)
+    assert told(tmp_path, from_ns=200) == []
+
+
 def test_several_in_a_row_are_one(tmp_path: Path) -> None:
     made = make_ring(tmp_path, savefiles=6)
     remove(tmp_path, made[1], made[2], made[4], made[5])

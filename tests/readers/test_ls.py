@@ -38,6 +38,22 @@ def test_savefiles_and_totals(tmp_path: Path, capsys) -> None:
     assert lines[-1].startswith("3 savefiles, 11.2 KiB; 150 packets and 0 drops")
 
 
+def test_what_was_not_walked_to_its_end(tmp_path: Path, capsys) -> None:
+    first, second, _ = make_ring(tmp_path)
+    with open_catalog(tmp_path) as catalog:
+        known = catalog.entry(second)
+        assert known is not None
+        catalog.put(known._replace(packets=7, first_ns=None, last_ns=None, ordered=False))
+    lines = listing(capsys, tmp_path)
+    assert lines[2].split(maxsplit=8) == [
+        second, "sealed", "-", "-", "7", str(SIZE_BYTES), "0", "-",
+        "damaged or of another format: there may be other packets in it",
+    ]  # fmt: skip
+    assert "107 packets and 0 drops; 1 damaged or of another format" in lines[-1]
+    assert lines[1].split()[-1] == "-"
+    assert names(lines)[0] == first
+
+
 def test_gaps_stand_before_what_was_recorded_after_them(tmp_path: Path, capsys) -> None:
     first, second, third = make_ring(tmp_path)
     add_gap(tmp_path, "stopped", -20, -10, detail="SIGTERM")

@@ -126,6 +126,25 @@ def test_mode_is_not_widened(bench: Bench) -> None:
     assert stat.S_IMODE((bench.archive / "t.5").stat().st_mode) == 0o600
 
 
+def test_what_no_disk_refuses_does_not_end_the_thread(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = bench.savefile("t.5"), bench.savefile("t.6")
+    move = Archiver._move
+
+    def failing(archiver: Archiver, savefile: Savefile) -> str:
+        if savefile is first:
+            raise MemoryError("no room")
+        return move(archiver, savefile)
+
+    monkeypatch.setattr(Archiver, "_move", failing)
+    failed, moved = bench.move(first, second)
+    assert failed.savefile is first
+    assert failed.error is not None
+    assert failed.error.strerror == "MemoryError: no room"
+    assert moved == Outcome(second, "t.6", None)
+
+
 def test_empty_savefile(bench: Bench) -> None:
     assert bench.move(bench.savefile("t.5", b""))[0].error is None
     assert (bench.archive / "t.5").read_bytes() == b""

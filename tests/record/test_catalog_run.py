@@ -16,7 +16,7 @@ from daemonlogger_py.record.opening import LogDir
 from daemonlogger_py.savefile import catalog_end
 from daemonlogger_py.savefile.catalog import Catalog
 from daemonlogger_py.savefile.catalog_end import End
-from daemonlogger_py.savefile.catalog_rows import Run
+from daemonlogger_py.savefile.catalog_rows import Gap, Run
 
 from .cataloging import NAMING, SECOND_NS, RingDirectory
 
@@ -46,9 +46,9 @@ def own(ring: RingDirectory, *, pid: int = PID) -> OwnRun:
     return OwnRun(cast(Any, ready), pid, Ledger())
 
 
-def begun(ring: RingDirectory, catalog: Catalog) -> OwnRun:
+def begun(ring: RingDirectory, catalog: Catalog, current: str | None = None) -> OwnRun:
     run = own(ring)
-    run.begin(catalog, census.take(catalog, ring.fd, NAMING), None, "port 53")
+    run.begin(catalog, census.take(catalog, ring.fd, NAMING), current, "port 53")
     return run
 
 
@@ -118,8 +118,18 @@ def test_one_that_left_its_end_beside_the_catalog_was_not_killed(
     catalog_end.leave(ring.fd, "t.catalog", End(STARTED_NS, 1500 * SECOND_NS, "SIGTERM"))
     run.end(catalog, None, STARTED_NS, 2000 * SECOND_NS, None)
 
-    (gap,) = catalog.gaps()
-    assert (gap.kind, gap.from_ns, gap.detail) == ("stopped", 1500 * SECOND_NS, "SIGTERM")
+    unknown, stopped = catalog.gaps()
+    assert (stopped.kind, stopped.from_ns, stopped.detail) == (
+        "stopped",
+        1500 * SECOND_NS,
+        "SIGTERM",
+    )
+    # The note that says so did not come, and so no other that waited with it.
+    assert (unknown.kind, unknown.from_ns, unknown.to_ns) == (
+        "unknown",
+        STARTED_NS,
+        1500 * SECOND_NS,
+    )
 
 
 def test_what_was_lost_at_the_end_is_a_gap(ring: RingDirectory, catalog: Catalog) -> None:
@@ -139,3 +149,53 @@ def test_earlier_ones_without_an_end_get_one(ring: RingDirectory, catalog: Catal
     (gap,) = catalog.gaps()
     assert (gap.kind, gap.run, gap.from_ns) == ("crashed", number, 101 * SECOND_NS)
     assert gap.to_ns == STARTED_NS
+
+
+@pytest.mark.parametrize("newer", [[1000], [1000, 1001, 1002], []])
+def test_an_earlier_one_recorded_until_its_own_last_packet(
+    ring: RingDirectory, catalog: Catalog, newer: list[int]
+) -> None:
+    """Not until one of those that this run has rolled over already, or of an empty one."""
+    catalog.begin_run(Run(started_ns=SECOND_NS, seen_ns=SECOND_NS, pid=os.getpid()))
+    ring.leave(100, packets=2)
+    ring.leave(200, packets=0)
+    (ring.path / "t.300").touch()
+    for epoch in newer:
+        ring.leave(epoch, packets=3)
+    with ring.being_written(ring.leave(900)):  # by another recorder on this ring
+        begun(ring, catalog)
+
+    (gap,) = catalog.gaps()
+    assert (gap.kind, gap.from_ns, gap.to_ns) == ("crashed", 101 * SECOND_NS, 900 * SECOND_NS)
+
+
+@pytest.mark.parametrize("written", [True, False])
+def test_another_that_has_just_begun_was_not_killed(
+    ring: RingDirectory, catalog: Catalog, written: bool
+) -> None:
+    """Its savefile stands in no row yet."""
+    boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    catalog.begin_run(
+        Run(started_ns=STARTED_NS - 1, seen_ns=STARTED_NS, pid=os.getpid(), boot_id=boot_id)
+    )
+    other = ring.leave(1000)
+    with ring.being_written(other):
+        begun(ring, catalog, None if written else other.name)
+
+    assert [gap.kind for gap in catalog.gaps()] == ([] if written else ["crashed"])
+    assert [run.ended_ns is None for run in catalog.runs()] == [written, True]
+
+
+def test_what_was_recorded_without_a_catalog_is_no_gap(
+    ring: RingDirectory, catalog: Catalog
+) -> None:
+    catalog.add_gap(Gap(kind="stopped", from_ns=100 * SECOND_NS, run=1, detail="SIGTERM"))
+    for epoch in (200, 300, 1000):  # the last one is our own
+        name = ring.leave(epoch)
+        os.utime(ring.path / name.name, ns=(0, (epoch + 50) * SECOND_NS))
+    begun(ring, catalog, "t.1000")
+
+    assert [(gap.kind, gap.from_ns, gap.to_ns) for gap in catalog.gaps()] == [
+        ("stopped", 100 * SECOND_NS, 200 * SECOND_NS),
+        ("stopped", 350 * SECOND_NS, STARTED_NS),
+    ]

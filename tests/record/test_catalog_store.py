@@ -235,3 +235,21 @@ def test_what_is_written_with_it_is_of_the_same_transaction(kept: Kept) -> None:
     assert kept.store.open()
     assert kept.store.commit(count)
     assert (kept.gaps(), asked) == (1, [1, 1])
+
+
+def test_one_that_another_recorder_made_at_the_same_moment_is_kept(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create = catalog_schema.create
+
+    def late(path: str) -> None:
+        with monkeypatch.context() as patched:
+            patched.setattr(catalog_schema, "create", create)
+            with Catalog.create(path) as other:
+                other.add_gap(Gap())
+        create(path)
+
+    monkeypatch.setattr(catalog_schema, "create", late)
+    assert kept.store.open()
+    assert kept.said == []
+    assert kept.gaps() == 1

@@ -316,10 +316,23 @@ def test_notes_that_were_missed_are_made_up_for_by_a_census(ring: RingDirectory)
     recording.note("recovery_done")
     recording.until(lambda catalog: len(catalog.runs()) == 1)
     ring.leave(1000)
-    recording.note("missed", count=2)
+    recording.note("missed", count=2, from_ns=None, packets=None)
     recording.until(lambda catalog: len(list(catalog.entries())) == 1)
     recording.asks(until=lambda status: status["missed_messages"] == 2)
     recording.ends()
+
+    assert [gap.kind for gap in gaps(ring)] == ["stopped"]
+
+
+def test_what_no_savefile_tells_of_notes_that_were_missed_is_a_gap(ring: RingDirectory) -> None:
+    recording = Recording(ring)
+    recording.note("missed", count=3, from_ns=1005 * SECOND_NS, packets=12_345, at_s=1010)
+    recording.ends()
+
+    unknown, _ = gaps(ring)
+    assert (unknown.kind, unknown.packets) == ("unknown", 12_345)
+    assert (unknown.from_ns, unknown.to_ns) == (1005 * SECOND_NS, 1010 * SECOND_NS)
+    assert unknown.detail == ("the catalog's process was behind: not all that was dropped is known")
 
 
 def test_a_catalog_that_is_removed_is_made_again(

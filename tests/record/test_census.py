@@ -147,10 +147,14 @@ def test_an_entry_that_was_never_hashed_is_surveyed(ring: RingDirectory) -> None
 
 def test_what_only_the_recorder_knew_is_kept(ring: RingDirectory) -> None:
     entry = census.surveyed(ring.fd, ring.leave(1000))
-    known = entry._replace(state=OPEN, opened_ns=5, dropped=6, lost=7, run=9, sha256=None)
+    known = entry._replace(
+        state=OPEN, opened_ns=5, sealed_ns=None, dropped=6, lost=7, run=9, sha256=None
+    )
 
     kept = census.completed(entry, known, recovered=False)
     assert kept == entry._replace(opened_ns=5, dropped=6, lost=7, run=9)
+    sealed = census.completed(entry, known._replace(sealed_ns=8), recovered=False)
+    assert sealed == kept._replace(sealed_ns=8)
     recovered = census.completed(entry, known, recovered=True)
     assert (recovered.state, recovered.why) == (RECOVERED, "killed")
     assert census.completed(entry, recovered, recovered=False).state == RECOVERED

@@ -88,6 +88,18 @@ def test_messages_that_belong_into_the_catalog_are_noted(noted: Noted) -> None:
     ]
 
 
+def test_a_savefile_that_others_removed_is_a_gap(noted: Noted) -> None:
+    detail = "t.100 was removed while it was written"
+    hear, lost = noted.chronicle.hear, {"packets": 7, "from_ns": 1, "to_ns": 9, "detail": detail}
+    hear("savefile_removed", {"path": "/logs/t.100"})
+    hear("savefile_lost", {"path": "/logs/t.100", **lost})
+
+    assert noted.notes() == [
+        {"note": "pruned", "name": "t.100"},
+        {"note": "gap", "kind": "lost", **lost},
+    ]
+
+
 def test_no_message_is_cut(noted: Noted) -> None:
     noted.chronicle.hear("refiltered", {"filter": "host 10.0.0.1 or " * 20_000})
     noted.chronicle.hear("savefile", {"path": "/logs/" + "t" * 70_000})
@@ -192,6 +204,75 @@ def test_nobody_waits_for_a_cataloger_that_does_not_listen(
     assert opened[-1] == "t.5000"
     assert missed == 5001 - len(opened)
     assert missed > 0
+
+
+class Full:
+    """A chronicle whose cataloger is so far behind that no more notes wait."""
+
+    def __init__(self, noted: Noted, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(module, "MOST_WAITING", 100)
+        self._noted = noted
+        for number in range(5000):
+            noted.chronicle.hear("savefile", {"path": f"t.{number}"})
+
+    def caught_up(self) -> list[dict[str, Any]]:
+        """What comes of all that was noted, but for the savefiles."""
+        found = self._noted.notes()
+        while self._noted.chronicle._send_waiting():
+            found += self._noted.notes()
+        found += self._noted.notes()
+        return [note for note in found if note["note"] != "opened"]
+
+
+def test_since_when_what_no_savefile_tells_is_missed(
+    noted: Noted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = Full(noted, monkeypatch)
+    (savefiles,) = full.caught_up()
+    assert (savefiles["note"], savefiles["from_ns"], savefiles["packets"]) == ("missed", None, None)
+
+    full = Full(noted, monkeypatch)
+    began_ns = time.time_ns()
+    noted.chronicle.hear("dropped", {"new": 7, "total": 9})
+    noted.chronicle.hear("dropped", {"new": 4, "total": 13})
+    noted.chronicle.hear("savefile", {"path": "t.5000"})
+    (missed,) = full.caught_up()
+    assert (missed["note"], missed["packets"]) == ("missed", 11)
+    # They were dropped at some time since the look before.
+    assert began_ns - 1.1e9 < missed["from_ns"] < time.time_ns() - 0.9e9
+
+    noted.chronicle.hear("dropped", {"new": 8, "total": 17})
+    assert noted.notes() == [{"note": "dropped", "packets": 8}]
+
+
+def test_what_lasts_when_notes_were_missed_is_said_afterwards(
+    noted: Noted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noted.chronicle.hear("stalled", {})
+    full = Full(noted, monkeypatch)
+    noted.chronicle.hear("interface_gone", {})
+    noted.chronicle.hear("interface_back", {})
+    noted.chronicle.hear("interface_gone", {})
+    noted.chronicle.hear("resumed", {})
+
+    begins, missed, interface, stall = full.caught_up()
+    assert begins == {"note": "begins", "kind": "disk_stalled", "detail": ""}
+    assert missed["count"] > 4
+    assert interface == {"note": "begins", "kind": "interface_down", "detail": ""}
+    assert stall == {"note": "ends", "kind": "disk_stalled"}
+
+
+def test_what_was_missed_is_not_said_behind_what_came_later(
+    noted: Noted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = Full(noted, monkeypatch)
+    noted.chronicle.hear("resumed", {})
+    noted.chronicle._waiting.popleft()
+    noted.chronicle.hear("stalled", {})
+
+    stall, missed = full.caught_up()
+    assert stall == {"note": "begins", "kind": "disk_stalled", "detail": ""}
+    assert missed["note"] == "missed"
 
 
 def test_pins_arrive_in_parts_and_stay_the_same_object(noted: Noted) -> None:
@@ -299,6 +380,38 @@ def test_the_end_says_why(noted: Noted) -> None:
     assert (end["note"], end["why"], end["lost"]) == ("end", "SIGTERM", 0)
     assert before_ns <= end["stopped_ns"] <= after_ns  # nothing was recorded after the signal
     assert noted.told.all == []
+    assert noted.left == []
+
+
+def test_the_end_is_not_missed(noted: Noted, monkeypatch: pytest.MonkeyPatch) -> None:
+    Full(noted, monkeypatch)
+    noted.chronicle.hear("finishing", {"signal": "SIGTERM"})
+    found: list[dict[str, Any]] = []
+    listener = noted.other.dup()
+    listener.settimeout(10)
+    noted.other.close()
+    send_waiting = noted.chronicle._send_waiting
+
+    def read_on() -> None:
+        while message := listener.recv(1 << 16):
+            found.append(json.loads(message))
+        listener.close()
+
+    thread = threading.Thread(target=read_on)
+
+    def once_it_is_noted() -> bool:
+        if thread.ident is None:
+            thread.start()
+        return send_waiting()
+
+    monkeypatch.setattr(noted.chronicle, "_send_waiting", once_it_is_noted)
+    noted.chronicle.close(None, 0)
+    thread.join()
+
+    end, missed = found[-2:]
+    assert (end["note"], end["why"], missed["note"]) == ("end", "SIGTERM", "missed")
+    opened = sum(note["note"] == "opened" for note in found)
+    assert missed["count"] == 5000 - opened > 0
     assert noted.left == []
 
 

@@ -506,3 +506,14 @@ def test_what_else_grows_on_the_volume_has_its_room(logs: Logs) -> None:
 
     # One for the next savefile and two for the other are to be free beside those 89.
     assert logs.free_bytes == 92 * FILE_BYTES
+
+
+def test_what_others_removed_while_it_was_written_is_not_counted(logs: Logs) -> None:
+    keeper = logs.keeper()
+    name = logs.roll(keeper, 1)
+    keeper.grown(name, FILE_BYTES)
+    assert (keeper.state.files, keeper.state.size_bytes) == (1, FILE_BYTES)
+    keeper.removed(name)
+
+    assert (keeper.state.files, keeper.state.size_bytes) == (0, 0)
+    assert name.name not in keeper.ring

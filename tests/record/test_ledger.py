@@ -231,3 +231,18 @@ def test_a_gap_that_is_over_is_written_as_it_is(catalog: Catalog) -> None:
     assert catalog.gaps() == [
         Gap(1, "clock_stepped", 5 * S, 9 * S, None, "t.100", ledger.run, "back by 4 s")
     ]
+
+
+@pytest.mark.parametrize("still", [False, True])
+def test_a_gap_is_parted_around_what_was_recorded_without_a_catalog(
+    catalog: Catalog, still: bool
+) -> None:
+    begun(catalog, 100).end(catalog, "SIGTERM", 200 * S, killed=False)
+
+    def parted(gap: Gap) -> list[Gap]:
+        after = Gap(kind="stopped", from_ns=240 * S)
+        return [gap._replace(to_ns=220 * S), *([] if still else [after])]
+
+    Ledger().begin(catalog, run(250), (), {}, parted=parted)
+    after = [] if still else [("stopped", 240, 250)]
+    assert gaps(catalog) == [("stopped", 200, 220), *after]

@@ -8,12 +8,13 @@ import stat
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemonlogger_py.record.openfile import BLOCK_BYTES, OpenSavefile
+from daemonlogger_py.record.openfile import BLOCK_BYTES, REMOVED, TRUNCATED, OpenSavefile
 from daemonlogger_py.savefile.names import COMPRESSED, SavefileName
 
 from ..pcaps import make
@@ -298,3 +299,56 @@ def test_closing_tells_the_last_status(dir_fd: int) -> None:
     put_all(savefile, WHOLE)
 
     assert savefile.close().st_size == len(WHOLE)
+
+
+@pytest.mark.parametrize("direct", [False, True])
+def test_what_others_do_to_it_is_seen(savefile: OpenSavefile, tmp_path: Path, direct: bool) -> None:
+    path, header = tmp_path / "t.100", WHOLE[:24]
+    assert savefile.look(header) is None  # nothing is written yet
+    savefile.put(memoryview(WHOLE), 0)
+    if direct:
+        savefile.bypass_cache()
+    assert savefile.look(header) is None
+    path.rename(tmp_path / "kept")
+    assert savefile.look(header) is None  # who renamed it has it
+
+    os.truncate(tmp_path / "kept", 0)
+    assert savefile.look(header) == savefile.spoilt == TRUNCATED
+    assert savefile.direct == direct
+
+
+def test_one_that_goes_on_behind_a_hole_is_truncated(
+    savefile: OpenSavefile, tmp_path: Path
+) -> None:
+    savefile.put(memoryview(WHOLE), 0)
+    os.truncate(tmp_path / "t.100", 0)
+    savefile.put(memoryview(bytes(BLOCK_BYTES)), BLOCK_BYTES)
+
+    assert savefile.look(WHOLE[:24]) == TRUNCATED
+
+
+def test_one_without_a_name_is_removed(savefile: OpenSavefile, tmp_path: Path) -> None:
+    savefile.put(memoryview(WHOLE), 0)
+    os.link(tmp_path / "t.100", tmp_path / "linked")
+    (tmp_path / "t.100").unlink()
+    assert savefile.look(WHOLE[:24]) is None
+    (tmp_path / "linked").unlink()
+    (tmp_path / "t.100").write_bytes(WHOLE)  # which is another file
+
+    assert savefile.look(WHOLE[:24]) == REMOVED
+
+
+def test_a_file_system_that_counts_no_links(
+    savefile: OpenSavefile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fstat = os.fstat
+
+    def without_links(fd: int) -> SimpleNamespace:
+        status = fstat(fd)
+        fields = {name: getattr(status, name) for name in dir(status) if name.startswith("st_")}
+        return SimpleNamespace(**{**fields, "st_nlink": 0})
+
+    savefile.put(memoryview(WHOLE), 0)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fstat", without_links)
+        assert savefile.look(WHOLE[:24]) is None

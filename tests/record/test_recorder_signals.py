@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from daemonlogger_py.engine.protocol import Stop
+from daemonlogger_py.record import recorder as module
 
-from .bench import Bench, at, mixture
+from .bench import Bench, at, mixture, packets_in
 from .fakes import Clock, FakeSource, Step
 
 
@@ -115,3 +116,41 @@ def test_drops_of_the_kernel_are_told_as_they_come(bench: Bench, clock: Clock) -
         "[!] 3 packets dropped by the kernel (10 in all)",
     ]
     assert totals.dropped == 10
+
+
+@pytest.mark.parametrize("live", [False, True])
+@pytest.mark.parametrize("direct", [False, True])
+def test_a_savefile_that_somebody_removed_is_replaced(
+    bench: Bench, live: bool, direct: bool
+) -> None:
+    """What has not been written yet is in the next one; direct output is within a record."""
+    packets = at([0, 1, 2, 3])
+
+    def look() -> None:
+        bench.clock.advance(1.0)  # a tick, of which each looks
+
+    def remove() -> None:
+        (name,) = bench.wait_for_files(1)
+        bench.wait_for_packets(2)
+        bench.path(name).unlink()
+        look()
+
+    def said() -> bool:
+        return "savefile_removed" in bench.told.events()
+
+    bench.patch.setattr(module, "RING_TICKS", 1)
+    steps = [
+        Step(2, Stop.WAKE, then=look),
+        Step(0, Stop.DEADLINE, then=look),
+        Step(0, Stop.WAKE, then=remove),
+        Step(0, Stop.WAKE, then=lambda: bench.wait_until(said)),
+        Step(1, Stop.WAKE),
+    ]
+    totals = bench.record(FakeSource(packets, steps, live=live), direct=direct)
+
+    assert bench.told.texts("savefile_removed") != []
+    (facts,) = bench.told.facts("savefile_lost")
+    assert facts["packets"] == 2
+    (left,) = (packets_in(bench.path(name).read_bytes()) for name in bench.names())
+    assert left == packets[2:]
+    assert (totals.written, totals.files) == (4, 2)

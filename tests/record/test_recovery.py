@@ -88,6 +88,7 @@ def test_torn_tail_is_cut_and_told(logs: Logs, name: str) -> None:
     end = expected.end_offset
     torn_bytes = len(CAPTURES[name]) - end
     assert logs.path.read_bytes() == CAPTURES[name][:end]
+    assert logs.path.stat().st_mtime == LONG_AGO  # it is pruned when it would have been
     assert logs.told.all == [
         (
             "recovered",
@@ -103,6 +104,19 @@ def test_torn_tail_is_cut_and_told(logs: Logs, name: str) -> None:
             },
         )
     ]
+
+
+def test_tail_of_another_user_s_savefile_is_cut_too(
+    logs: Logs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(fd: int, ns: tuple[int, int]) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    logs.leave(CAPTURES["cut_in_packet.pcap"])
+    monkeypatch.setattr(os, "utime", refuse)
+    logs.recover()
+
+    assert logs.told.events() == ["recovered"]
 
 
 def test_zeros_that_never_reached_the_disk_are_cut(logs: Logs) -> None:

@@ -432,3 +432,111 @@ def test_each_write_is_timed(desk: Desk) -> None:
 
     assert len(work.write_s) == 2
     assert all(seconds >= 0 for seconds in work.write_s)
+
+
+@pytest.mark.parametrize("keeping", [False, True])
+def test_a_savefile_that_somebody_removed(desk: Desk, keeping: bool) -> None:
+    packets = at(range(4))
+    path = desk.folder / "t.100"
+    keeper = desk.keeper(Limits()) if keeping else None
+    with desk.writing(keeper=keeper) as work:
+        work.roll(100)
+        work.write(packets[:2])
+        work.settle()
+        path.unlink()
+        for _ in range(2):
+            work.writer.tick()
+            work.settle()
+        assert (work.writer.spoilt, work.wakes) == (True, 1)
+        work.write(packets[2:3])
+        work.roll(101)
+        work.write(packets[3:])
+        if keeper is not None:
+            work.settle()
+            assert "t.100" not in keeper.ring
+
+    assert desk.contents() == {"t.101": make.classic(packets[3:])}
+    assert [sealed.name for sealed in work.sealed] == ["t.101"]
+    assert [told for told in desk.told.all if told[0].startswith("savefile_")] == [
+        (
+            "savefile_removed",
+            f"[!] {path} was removed while it was written",
+            {"path": str(path)},
+        ),
+        (
+            "savefile_lost",
+            f"[!] 3 packets are lost with {path}",
+            {
+                "path": str(path),
+                "packets": 3,
+                "from_ns": packets[0].time_ns,
+                "to_ns": packets[2].time_ns,
+                "detail": "t.100 was removed while it was written",
+            },
+        ),
+    ]
+    # Before the next one is begun, which the catalog would take for the one that is lost.
+    events = desk.told.events()
+    assert events.index("savefile_lost") < events.index("savefile", 1)
+
+
+@pytest.mark.parametrize("rolls", [False, True])
+def test_one_that_was_removed_is_missed_at_its_end_too(desk: Desk, rolls: bool) -> None:
+    with desk.writing() as work:
+        work.roll(100)
+        work.write(at(range(3)))
+        work.settle()
+        (desk.folder / "t.100").unlink()
+        if rolls:
+            work.roll(101)
+
+    assert desk.told.texts("savefile_lost") == [
+        f"[!] 3 packets are lost with {desk.folder / 't.100'}"
+    ]
+    assert desk.names() == (["t.101"] if rolls else [])
+
+
+def test_an_empty_one_that_was_removed_has_lost_nothing(desk: Desk) -> None:
+    with desk.writing() as work:
+        work.roll(100)
+        work.settle()
+        (desk.folder / "t.100").unlink()
+
+    assert desk.told.events() == ["savefile", "savefile_removed"]
+    assert work.sealed == []
+
+
+def test_a_savefile_that_somebody_truncated(desk: Desk) -> None:
+    path = desk.folder / "t.100"
+    with desk.writing() as work:
+        work.roll(100)
+        work.write(at(range(3)))
+        work.settle()
+        os.truncate(path, 0)
+        work.writer.tick()
+        work.settle()
+        assert work.writer.spoilt
+        work.write(at([5]))
+        work.roll(101)
+
+    assert desk.told.texts("savefile_truncated") == [
+        f"[!] {path} was truncated while it was written"
+    ]
+    assert desk.told.texts("savefile_lost") == [f"[!] Some of 4 packets are lost from {path}"]
+    (facts,) = desk.told.facts("savefile_lost")
+    assert facts["packets"] is None
+    assert [sealed.name for sealed in work.sealed] == ["t.100", "t.101"]
+
+
+def test_a_directory_that_is_gone_ends_it(desk: Desk) -> None:
+    with desk.writing() as work:
+        work.roll(100)
+        work.write(at(range(3)))
+        work.settle()
+        (desk.folder / "t.100").unlink()
+        desk.folder.rmdir()
+        work.roll(101)
+        work.settle()
+
+    assert str(work.writer.failure) == f"{desk.folder / 't.101'}: No such file or directory"
+    assert desk.told.events() == ["savefile", "savefile_removed", "savefile_lost"]

@@ -1,6 +1,8 @@
 """Tables as SQLite has them, and the database files that belong together."""
 
+import fcntl
 import sqlite3
+import threading
 from pathlib import Path
 
 import pytest
@@ -81,3 +83,57 @@ def test_what_could_not_be_made_leaves_nothing(
     with pytest.raises(CatalogError, match=r"cannot be made: database or disk is full"):
         catalog_schema.create(str(tmp_path / "p.catalog"))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_many_that_make_one_at_the_same_moment_make_one(tmp_path: Path) -> None:
+    path = tmp_path / "p.catalog"
+    made: list[str] = []
+    begin = threading.Barrier(8)
+
+    def make() -> None:
+        begin.wait()
+        try:
+            catalog_schema.create(str(path))
+            made.append("")
+        except CatalogError as error:
+            made.append(str(error))
+        connection = catalog_schema.connect(str(path), write=True)
+        connection.close()
+
+    threads = [threading.Thread(target=make) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert sorted(made) == ["", *[f"{path}: cannot be made: File exists"] * 7]
+    assert [one.name for one in tmp_path.iterdir()] == [path.name]
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
+    path = tmp_path / "p.catalog"
+    for end in (".new", ".new-wal", ".new-shm"):
+        Path(f"{path}{end}").write_bytes(b"half of one")
+    catalog_schema.create(str(path))
+    assert [one.name for one in tmp_path.iterdir()] == [path.name]
+
+
+def test_what_another_process_is_at_work_on_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(catalog_schema, "WAIT_S", 0.05)
+    new = tmp_path / "p.catalog.new"
+    with new.open("wb") as other:
+        other.write(b"half of one")
+        fcntl.flock(other, fcntl.LOCK_EX)
+        with pytest.raises(CatalogError, match=r"cannot be made: another process has begun"):
+            catalog_schema.create(str(tmp_path / "p.catalog"))
+    assert new.read_bytes() == b"half of one"
+
+
+def test_no_file_that_a_link_points_to_is_touched(tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"evidence")
+    (tmp_path / "p.catalog.new").symlink_to(victim)
+    catalog_schema.create(str(tmp_path / "p.catalog"))
+    assert victim.read_bytes() == b"evidence"

@@ -39,6 +39,17 @@ def test_those_in_a_row_are_one(holes: Holes) -> None:
     assert holes.found() == [Hole(("t.20", "t.40"), 4, 20, 45), Hole(("t.60",), 2, 60, 65)]
 
 
+def test_of_one_that_was_not_walked_only_its_name_and_its_age_are_known(holes: Holes) -> None:
+    holes.there()
+    holes.gone(entry(20, packets=0)._replace(ordered=False, modified_ns=35 * 10**9))
+    (hole,) = holes.found()
+    assert hole == Hole(("t.20",), None, 20 * 10**9, 35 * 10**9)
+    assert hole.gap().packets is None
+    holes.gone(entry(40))
+    (hole,) = holes.found()
+    assert (hole.names, hole.packets) == (("t.20", "t.40"), None)
+
+
 def test_compressed_ones_are_there(holes: Holes, tmp_path: Path) -> None:
     (tmp_path / "t.10.gz").touch()
     (tmp_path / "t.30.xz").touch()

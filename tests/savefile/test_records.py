@@ -9,6 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from daemonlogger_py.engine.buffer import Buffer
+from daemonlogger_py.engine.offline import FileSource
+from daemonlogger_py.engine.protocol import NEVER_NS, Stop
+from daemonlogger_py.errors import SourceError
 from daemonlogger_py.savefile.records import (
     MAGIC_MICROSECONDS,
     MAGIC_MODIFIED,
@@ -300,6 +304,52 @@ def test_other_versions_are_not_passed_on_as_they_are(version: tuple[int, int]) 
     assert header is not None
     assert (header.major, header.minor) == version
     assert not header.native
+
+
+VERSIONS = [(2, 0), (2, 1), (2, 2), (2, 3), (2, 4), (543, 0)]
+REFUSED = [(0, 0), (1, 4), (2, 5), (2, 0x404), (3, 4), (6, 4), (542, 0), (543, 1), (0x200, 0x400)]
+
+
+@pytest.mark.parametrize("version", VERSIONS + REFUSED)
+@pytest.mark.parametrize("magic", [MAGIC_MICROSECONDS, MAGIC_MODIFIED])
+@pytest.mark.parametrize("order", "<>")
+def test_a_walk_takes_the_versions_that_libpcap_takes(
+    tmp_path, version: tuple[int, int], magic: int, order: str
+) -> None:
+    path = tmp_path / "x"
+    data = make.classic(make.mixture(), order=order, magic=magic)
+    head = make.file_header(order=order, magic=magic, version=version)
+    path.write_bytes(head + data[24:])
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        found = walk(fd)
+        try:
+            source = FileSource(fd, name="x", wake_fd=-1)
+        except SourceError:
+            assert version in REFUSED
+            assert (found.packets, found.end_offset, found.torn) == (0, 0, False)
+            shown = ".".join(map(str, version))
+            assert found.damage == f"file header of unknown version {shown} at byte offset 4"
+            return
+        buffer = Buffer(1 << 20)
+        whole = source.fill(buffer, 1 << 62, 1 << 62, NEVER_NS, 10**9, NEVER_NS) == Stop.END
+        source.close()
+    finally:
+        os.close(fd)
+    # The lengths are the other way round in older ones, which shows where a packet was cut.
+    assert version in VERSIONS
+    assert (found.packets, found.damage is None) == (buffer.packets, whole)
+
+
+@pytest.mark.parametrize("version", [(2, 2), (2, 3), (543, 0)])
+@pytest.mark.parametrize("order", "<>")
+def test_lengths_in_the_older_order(version: tuple[int, int], order: str) -> None:
+    cut = make.Packet(make.START_NS, bytes(60), 1500)
+    lengths = struct.pack(f"{order}II", 1500, 60)
+    one = make.record(cut, order=order)
+    data = make.file_header(order=order, version=version) + (one[:8] + lengths + one[16:]) * 9
+    found = walked(data)
+    assert (found.packets, found.damage) == (9, None)
 
 
 @pytest.mark.parametrize(

@@ -101,6 +101,23 @@ def test_a_length_that_grew_does_not_swallow_what_follows() -> None:
         assert bytes_of(data, found) == b"".join(made[:number] + made[number + 1 :])
 
 
+@pytest.mark.parametrize("first", [0, 1, 100])
+@pytest.mark.parametrize("length", [70_000, 20_000, 400, 262_144])
+@pytest.mark.parametrize("second", [0x7FFFFFFF, 70_000, 201])
+def test_a_length_that_jumps_over_more_damage_does_not_swallow_what_is_between(
+    first: int, length: int, second: int
+) -> None:
+    made = [
+        struct.pack("<IIII", 1_700_000_000 + at, 0, 200, 200) + bytes(200) for at in range(1400)
+    ]
+    hit = first, first + 40, first + 87
+    for at, caplen in zip(hit, (length, second, 0xFFFFFFFF), strict=True):
+        made[at] = made[at][:8] + struct.pack("<I", caplen) + made[at][12:]
+    data = header("<") + b"".join(made)
+    kept = bytes_of(data, salvaged(data))
+    assert kept == b"".join(one for at, one in enumerate(made) if at not in hit)
+
+
 def test_a_length_that_seems_to_be_of_a_torn_record_does_not_swallow_what_follows() -> None:
     made = [struct.pack("<IIII", 1_700_000_000 + at, 0, 100, 100) + bytes(100) for at in range(400)]
     for number in (0, 1, 299, 397, 398):
@@ -182,7 +199,25 @@ def test_damage_without_end_is_bounded() -> None:
     assert (len(found.ranges), found.complete) == (65536, False)
 
 
-@pytest.mark.parametrize("data", [b"", b"text, and no capture at all", header(magic=MODIFIED)])
+@pytest.mark.parametrize(("major", "minor"), [(2, 2), (2, 3), (543, 0)])
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_lengths_in_the_order_of_an_older_version(order: str, major: int, minor: int) -> None:
+    one = struct.pack(f"{order}IIII", 1_700_000_000, 0, 1500, 100) + bytes(100)
+    data = bytearray(header(order) + one * 20)
+    struct.pack_into(f"{order}HH", data, 4, major, minor)
+    data[24 + 7 * 116 : 24 + 7 * 116 + 16] = b"\xff" * 16
+    assert bytes_of(bytes(data), salvaged(bytes(data))) == one * 19
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"text, and no capture at all",
+        header(magic=MODIFIED),
+        header("<")[:4] + b"\3" + header("<")[5:],
+    ],
+)
 def test_other_formats_have_no_records_of_ours(data: bytes) -> None:
     fd = os.memfd_create("savefile", os.MFD_CLOEXEC)
     os.write(fd, data)

@@ -6,6 +6,8 @@ import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
+
 from daemonlogger_py.savefile.catalog_rows import SEALED
 from daemonlogger_py.savefile.names import SavefileName
 from daemonlogger_py.savefile.survey import sha256_of, survey
@@ -42,6 +44,7 @@ def test_a_savefile() -> None:
     assert entry[:6] == ("p.7.002", 7, 2, SEALED, len(data), status.st_mtime_ns)
     assert (entry.packets, entry.first_ns, entry.last_ns) == (4, 3 * NS + 2, 9 * NS + 3)
     assert not entry.ordered
+    assert entry.walked
     assert entry.sha256 == hashlib.sha256(data).digest()
     assert (entry.linktype, entry.snaplen, entry.nanosecond) == (101, 96, True)
     assert (entry.position, entry.chain, entry.run) == (None, None, None)
@@ -52,6 +55,7 @@ def test_without_packets_there_is_no_time() -> None:
         entry = survey(fd, hashed=False).entry(NAME, SEALED)
     assert (entry.packets, entry.first_ns, entry.last_ns, entry.ordered) == (0, None, None, True)
     assert (entry.sha256, entry.nanosecond) == (None, False)
+    assert entry.walked
 
 
 def test_what_is_no_classic_pcap_may_hold_anything() -> None:
@@ -60,8 +64,25 @@ def test_what_is_no_classic_pcap_may_hold_anything() -> None:
             found = survey(fd)
         entry = found.entry(NAME, SEALED)
         assert found.header is None
-        assert (entry.packets, entry.ordered) == (0, False)
+        assert (entry.packets, entry.ordered, entry.walked) == (0, False, False)
         assert entry.sha256 == hashlib.sha256(data).digest()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(header() + record(5, 1) + bytes(40) + record(6, 2), id="zeros"),
+        pytest.param(header() + record(5, 1) + bytes(4096), id="zeros at the end"),
+        pytest.param(header() + record(5, 1) + record(6, 2)[:-1], id="torn"),
+        pytest.param(header() + record(5, 1) + b"\xff" * 21 + record(6, 2), id="impossible length"),
+    ],
+)
+def test_of_what_is_not_walked_to_its_end_no_time_is_known(data: bytes) -> None:
+    with open_file(data) as fd:
+        entry = survey(fd).entry(NAME, SEALED)
+    assert (entry.packets, entry.first_ns, entry.last_ns) == (1, None, None)
+    assert (entry.ordered, entry.walked) == (False, False)
+    assert (entry.linktype, entry.snaplen, entry.nanosecond) == (101, 96, True)
 
 
 def test_a_file_that_grows_meanwhile_is_noticed() -> None:

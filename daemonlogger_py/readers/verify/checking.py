@@ -26,9 +26,8 @@ from daemonlogger_py.savefile.catalog_rows import ARCHIVED, OPEN, Entry
 from daemonlogger_py.savefile.holes import is_there
 from daemonlogger_py.savefile.leases import is_written
 from daemonlogger_py.savefile.records import Walk, walk
-from daemonlogger_py.savefile.survey import sha256_of
+from daemonlogger_py.savefile.survey import FILE_HEADER_BYTES, sha256_of
 
-FILE_HEADER_BYTES = 24
 # A recorder says that it pruned a savefile a moment after it did.
 _PRUNED_S = 1.0
 

@@ -19,7 +19,7 @@ from daemonlogger_py.readers.gaps import answers
 from daemonlogger_py.readers.holes import holes, is_recorded
 from daemonlogger_py.readers.inputs.directory import age_order
 from daemonlogger_py.readers.output import tell, write_lines
-from daemonlogger_py.readers.verify.checking import Counter
+from daemonlogger_py.readers.verify.checking import Counter, foreign_format
 from daemonlogger_py.readers.verify.looking import Looking, in_order
 from daemonlogger_py.readers.verify.surveyed import Entries, Surveyed
 from daemonlogger_py.readers.verify.verdict import CatalogVerdict, Verdict
@@ -49,6 +49,7 @@ _Row = TypeVar("_Row")
 class _Found(NamedTuple):
     entry: Entry | None  # None: it is being written, or is gone
     failure: str | None
+    damage: str | None = None  # it is in the catalog all the same
 
 
 class _Ledger(NamedTuple):
@@ -72,9 +73,9 @@ class _Done(NamedTuple):
 def rebuild(config: VerifyConfig) -> int:
     """Make the catalogs of all rings that are asked for; print a line each; return the status.
 
-    1 where a savefile could not be read, is not what was sealed, or is gone and was not pruned:
-    what the catalog said of it is gone afterwards, so that this is said here. Raises UsageError,
-    SourceError, CatalogError and StorageError.
+    1 where a savefile could not be read, is damaged, is not what was sealed, or is gone and was not
+    pruned: what the catalog said of it is gone afterwards, so that this is said here. Raises
+    UsageError, SourceError, CatalogError and StorageError.
     """
     failed = False
     with Looking(config.where) as looking:
@@ -84,6 +85,7 @@ def rebuild(config: VerifyConfig) -> int:
             for archive, directory in rings:
                 members = archive.members_of(directory)
                 found = in_order(members, lambda member: _survey(member, counter), config.jobs)
+                damaged: list[str] = []
                 with Surveyed() as surveyed, closing(found):
                     for one in found:
                         progress.update(counter.read_bytes)
@@ -92,14 +94,16 @@ def rebuild(config: VerifyConfig) -> int:
                             tell("verify", one.failure)
                         if one.entry is not None:
                             surveyed.append(one.entry)
-                    verdict = _rewritten(directory, surveyed)
+                            if one.damage is not None:
+                                damaged.append(f"{one.entry.name} is damaged: {one.damage}")
+                    verdict = _rewritten(directory, surveyed, damaged)
                 failed = failed or not verdict.whole
                 write_lines([verdict.as_json()] if config.json else _lines(verdict))
     return 1 if failed else 0
 
 
 def _lines(verdict: CatalogVerdict) -> list[str]:
-    """A line for each savefile that was altered or is gone, and one for the catalog."""
+    """A line for each savefile that is damaged, was altered or is gone, and one for the catalog."""
     faults = [printable(fault) for fault in verdict.faults]
     return [*faults, CatalogVerdict(verdict.path, note=verdict.note).text()]
 
@@ -132,6 +136,7 @@ def _survey(member: Member, counter: Counter) -> _Found:
         if is_written(fd):
             return _Found(None, None)
         found = survey(fd, progress=counter.add)
+        damage = None if foreign_format(fd) else found.walk.damage
     except OSError as error:
         return _Found(None, f"{member.shown}: {error.strerror}")
     finally:
@@ -140,15 +145,18 @@ def _survey(member: Member, counter: Counter) -> _Found:
         return _Found(None, None)  # by somebody without a lock: it is not sealed
     state = SEALED if member.state in (UNKNOWN, OPEN) else member.state
     name = SavefileName(member.epoch, member.serial, member.name)
-    return _Found(found.entry(name, state), None)
+    return _Found(found.entry(name, state), None, damage)
 
 
 def _path(directory: Directory) -> str:
     return os.path.join(directory.path, f"{directory.prefix}{CATALOG}")
 
 
-def _rewritten(directory: Directory, surveyed: Surveyed) -> CatalogVerdict:
-    """Write the catalog and say what is in it, and what is not as it was in the one before."""
+def _rewritten(directory: Directory, surveyed: Surveyed, damaged: list[str]) -> CatalogVerdict:
+    """Write the catalog and say what is in it, and what is not as it was in the one before.
+
+    `damaged` says of each savefile that is so what its damage is.
+    """
     path = _path(directory)
     try:
         # What a rebuild left that was killed.
@@ -161,12 +169,14 @@ def _rewritten(directory: Directory, surveyed: Surveyed) -> CatalogVerdict:
         done = _made_anew(directory, path, surveyed)
     packets = counted(surveyed.packets, "packet")
     note = f"made anew: {counted(len(surveyed), 'savefile')}, {packets}"
+    if damaged:
+        note += f", {len(damaged):,} of which {'is' if len(damaged) == 1 else 'are'} damaged"
     if done.altered:
         are = "is" if len(done.altered) == 1 else "are"
         note += f", {len(done.altered):,} of which {are} not what was sealed"
     if done.gone:
         note += f"; {counted(len(done.gone), 'savefile')} gone, which a gap says from now on"
-    faults = [f"{name} is not what was sealed" for name in done.altered]
+    faults = [*damaged, *(f"{name} is not what was sealed" for name in done.altered)]
     faults += [f"{name} is gone, and was not pruned" for name in done.gone]
     return CatalogVerdict(path, tuple(faults), f"{note}; {done.note}")
 
@@ -388,15 +398,8 @@ def _with_counts(entry: Entry, before: Entry | None) -> Entry:
     """The entry with what only the recorder knew of it, if the savefile is still the same."""
     if before is None or before.sha256 != entry.sha256:
         return entry
-    return entry._replace(
-        state=RECOVERED if before.state == RECOVERED else SEALED,
-        opened_ns=before.opened_ns,
-        sealed_ns=before.sealed_ns,
-        dropped=before.dropped,
-        lost=before.lost,
-        why=before.why,
-        run=before.run,
-    )
+    state = RECOVERED if before.state == RECOVERED else SEALED
+    return entry.with_counts_of(before)._replace(state=state)
 
 
 def _unknown(surveyed: Surveyed) -> Gap:

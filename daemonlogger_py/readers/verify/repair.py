@@ -10,9 +10,10 @@ import errno
 import os
 import signal
 import stat
+import struct
 import time
 from bisect import bisect_left
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack, closing, suppress
 from typing import NamedTuple
 
@@ -32,13 +33,13 @@ from daemonlogger_py.readers.verify.verdict import Verdict
 from daemonlogger_py.savefile.asides import kept_name, unfinished_name
 from daemonlogger_py.savefile.catalog import Catalog
 from daemonlogger_py.savefile.catalog_rows import RECOVERED, Entry
-from daemonlogger_py.savefile.leases import has_writer, hold
+from daemonlogger_py.savefile.leases import READ_FLAGS, has_writer, hold
 from daemonlogger_py.savefile.names import CATALOG, Naming, SavefileName, printable
 from daemonlogger_py.savefile.records import Walk, parse_file_header, walk
 from daemonlogger_py.savefile.salvage import Range, Salvage, salvage
-from daemonlogger_py.savefile.survey import survey
+from daemonlogger_py.savefile.survey import FILE_HEADER_BYTES, survey
 
-_FILE_HEADER_BYTES = 24
+_VERSION = 2, 4
 _NEIGHBOURS = 3
 _COPY_BYTES = 8 << 20
 _PRUNED = os.strerror(errno.ENOENT)
@@ -163,14 +164,14 @@ def _kept(fd: int, member: Member, found: Walk) -> tuple[str, Entry]:
     # The lease keeps it from being pruned meanwhile; whoever writes it has refused it.
     if not hold(fd) or _is_written(fd, status):
         raise _LeftAloneError("it is being written")
-    if found.end_offset < _FILE_HEADER_BYTES:
-        return _with_header_of_another(fd, member, status)
+    if found.end_offset < FILE_HEADER_BYTES:
+        return _with_another_header(fd, member, status)
     records = salvage(fd)
     if records is None:
         raise _LeftAloneError("its records have the headers of Kuznetzov's libpcap")
     if not records.complete:
         raise _LeftAloneError("it is damaged in too many places")
-    last = records.ranges[-1].end if records.ranges else _FILE_HEADER_BYTES
+    last = records.ranges[-1].end if records.ranges else FILE_HEADER_BYTES
     only_tail = found.torn and len(records.ranges) <= 1 and last == found.end_offset
     # Through another name the file may be somebody else's: that one keeps its tail.
     if only_tail and status.st_nlink == 1:
@@ -178,26 +179,36 @@ def _kept(fd: int, member: Member, found: Walk) -> tuple[str, Entry]:
         cut_bytes = found.size_bytes - last
         note = f"repaired: {cut_bytes} bytes of a torn record cut at byte offset {last}"
         return note, _entry(dir_fd, member)
-    file_header = os.pread(fd, _FILE_HEADER_BYTES, 0)
+    file_header = os.pread(fd, FILE_HEADER_BYTES, 0)
     return _made_anew(fd, member, status, file_header, records), _entry(dir_fd, member)
 
 
-def _with_header_of_another(fd: int, member: Member, status: os.stat_result) -> tuple[str, Entry]:
-    """Keep all records of a savefile whose own header is damaged, with that of a neighbour.
+def _with_another_header(fd: int, member: Member, status: os.stat_result) -> tuple[str, Entry]:
+    """Keep all records of a savefile whose own header is damaged, with one that fits them.
 
     Only if its records begin where they have to, by that header.
     """
+    for file_header, whose in _headers(fd, member):
+        records = salvage(fd, file_header)
+        if records is None or not records.ranges or not records.complete:
+            continue
+        if records.ranges[0].begin == FILE_HEADER_BYTES:
+            note = _made_anew(fd, member, status, file_header, records)
+            return f"{note}; its file header {whose}", _entry(member.directory.dir_fd, member)
+    raise _LeftAloneError("its file header is damaged")
+
+
+def _headers(fd: int, member: Member) -> Iterator[tuple[bytes, str]]:
+    """Headers that may fit it, likeliest first, and where each is from."""
+    own = os.pread(fd, FILE_HEADER_BYTES, 0)
+    header = parse_file_header(own)
+    if header is not None and not header.modified:
+        version = struct.pack(f"{header.byte_order}HH", *_VERSION)
+        yield own[:4] + version + own[8:], "is its own with version 2.4"
     for name in _neighbours(member):
         file_header = _file_header(member.directory.dir_fd, name)
-        records = None if file_header is None else salvage(fd, file_header)
-        if file_header is None or records is None or not records.ranges or not records.complete:
-            continue
-        if records.ranges[0].begin == _FILE_HEADER_BYTES:
-            note = _made_anew(fd, member, status, file_header, records)
-            return f"{note}; its file header is that of {name}", _entry(
-                member.directory.dir_fd, member
-            )
-    raise _LeftAloneError("its file header is damaged")
+        if file_header is not None:
+            yield file_header, f"is that of {name}"
 
 
 def _neighbours(member: Member) -> list[str]:
@@ -215,19 +226,17 @@ def _neighbours(member: Member) -> list[str]:
 def _file_header(dir_fd: int, name: str) -> bytes | None:
     """The header of a savefile, if it is one that savefiles of this machine begin with."""
     try:
-        fd = os.open(
-            name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=dir_fd
-        )
+        fd = os.open(name, READ_FLAGS, dir_fd=dir_fd)
     except OSError:
         return None
     try:
-        found = os.pread(fd, _FILE_HEADER_BYTES, 0)
+        found = os.pread(fd, FILE_HEADER_BYTES, 0)
     except OSError:
         return None
     finally:
         os.close(fd)
     header = parse_file_header(found)
-    return found if header is not None and not header.modified else None
+    return None if header is None or header.modified or header.refused else found
 
 
 def _made_anew(
@@ -236,7 +245,7 @@ def _made_anew(
     """Make a savefile of these records, and say so."""
     aside = _rewritten(fd, member, status, file_header, records.ranges)
     whole = sum(one.packets for one in records.ranges)
-    gone_bytes = status.st_size - _FILE_HEADER_BYTES
+    gone_bytes = status.st_size - FILE_HEADER_BYTES
     gone_bytes -= sum(one.end - one.begin for one in records.ranges)
     return (
         f"repaired: {counted(whole, 'whole record')} kept, {gone_bytes} damaged bytes left out;"
@@ -259,7 +268,8 @@ def _cut(dir_fd: int, name: str, status: os.stat_result, end_offset: int) -> Non
             raise _LeftAloneError("another file has the name by now")
         os.ftruncate(fd, end_offset)
         # Its age is that of its packets: what prunes by it must not take it for new.
-        os.utime(fd, ns=(status.st_atime_ns, status.st_mtime_ns))
+        with suppress(PermissionError):  # it is another user's
+            os.utime(fd, ns=(status.st_atime_ns, status.st_mtime_ns))
         os.fsync(fd)
     finally:
         os.close(fd)
@@ -352,15 +362,6 @@ def _catalogued(member: Member, entry: Entry) -> None:
     try:
         with Catalog.open(path, write=True) as catalog, catalog.transaction():
             known = catalog.entry(entry.name)
-            if known is not None:
-                entry = entry._replace(
-                    opened_ns=known.opened_ns,
-                    sealed_ns=known.sealed_ns,
-                    dropped=known.dropped,
-                    lost=known.lost,
-                    why=known.why,
-                    run=known.run,
-                )
-            catalog.seal(entry)
+            catalog.seal(entry if known is None else entry.with_counts_of(known))
     except CatalogError as error:
         tell("verify", f"{error}; it does not know of the repair of {member.shown}")

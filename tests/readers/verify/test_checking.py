@@ -18,7 +18,7 @@ from daemonlogger_py.readers.verify.verdict import CatalogVerdict, Verdict
 from daemonlogger_py.savefile.catalog import Catalog
 from daemonlogger_py.savefile.catalog_rows import Run
 
-from .making import MAGICS, header, make_ring, of_paths, of_ring, record
+from .making import MAGICS, header, make_ring, of_paths, of_ring, record, records
 
 
 def found_in(*paths: object) -> list[Verdict]:
@@ -162,6 +162,16 @@ def test_directory_means_its_savefiles_oldest_first(tmp_path: Path) -> None:
     ]  # fmt: skip
     damaged = [os.path.basename(verdict.path) for verdict in found if not verdict.whole]
     assert damaged == ["other.pcapng", "torn.5"]
+
+
+def test_a_capture_in_a_directory_whose_magic_is_damaged_is_named(tmp_path: Path) -> None:
+    whole = header() + b"".join(records())
+    (tmp_path / "a.pcap").write_bytes(whole)
+    (tmp_path / "b.pcap").write_bytes(bytes([whole[0] ^ 8]) + whole[1:])
+    found = list(verdicts(of_paths(tmp_path)))
+    assert [one.whole for one in found] == [True, False]
+    assert isinstance(found[1], Verdict)
+    assert found[1].damage == "not a classic pcap at byte offset 0"
 
 
 def test_directory_without_savefiles_is_not_called_whole(tmp_path: Path) -> None:

@@ -93,6 +93,28 @@ def test_in_place_the_ledger_and_counts_stay(ring: Path) -> None:
     assert (ring / "p.catalog").stat().st_ino == inode  # a recorder may have it open
 
 
+def test_what_is_damaged_is_named(ring: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    paths = sorted(path for path in ring.glob("p.*") if path.suffix[1:].isdigit())
+    data = paths[0].read_bytes()
+    os.utime(paths[0])
+    paths[0].write_bytes(data[:24] + bytes(76) + data[100:])
+    paths[1].write_bytes(b"\n\r\r\n" + bytes(40))  # of another format, which nobody looks into
+    with change(ring) as catalog:  # as if nothing was known of them before
+        for path in paths[:2]:
+            catalog.remove(path.name, 1)
+    capsys.readouterr()
+    assert run(of_ring(ring, rebuild=True)) == 1
+    damaged, made = capsys.readouterr().out.splitlines()
+    assert damaged == f"{paths[0].name} is damaged: zeros instead of a record at byte offset 24"
+    assert f"made anew: {len(paths)} savefiles, " in made
+    assert ", 1 of which is damaged; " in made
+    assert [one.walked for one in entries(ring)] == [False, False, *[True] * (len(paths) - 2)]
+
+    assert run(of_ring(ring, rebuild=True, json=True)) == 1
+    row = json.loads(capsys.readouterr().out)
+    assert (row["faults"], row["whole"]) == ([damaged], False)
+
+
 def test_what_was_altered_is_named(ring: Path, capsys: pytest.CaptureFixture[str]) -> None:
     paths = sorted(path for path in ring.glob("p.*") if path.suffix[1:].isdigit())
     for path in paths[:2]:
@@ -206,6 +228,7 @@ def test_a_damaged_database_that_is_written_is_left_alone(ring: Path) -> None:
     newest = ring / "p.1700000100"
     with newest.open("wb") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
+        file.write(header())
         with pytest.raises(CatalogError, match="a recorder writes it"):
             run(of_ring(ring, rebuild=True))
     assert path.read_bytes() == b"no database"

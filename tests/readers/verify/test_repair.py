@@ -173,6 +173,39 @@ def test_a_damaged_file_header_is_that_of_a_neighbour(
     assert (ring / kept_name(path.name)).read_bytes()[: len(damage)] == damage
 
 
+@pytest.mark.parametrize(("at", "bit"), [(4, 0), (5, 1), (6, 0), (7, 7)])
+def test_a_version_that_nothing_reads_is_put_right(
+    ring: Path, at: int, bit: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = ring / "p.1700000010"
+    before = path.read_bytes()
+    damaged = bytearray(before)
+    damaged[at] ^= 1 << bit
+    path.write_bytes(damaged)
+    status, said = repaired(of_ring(ring), capsys)
+    assert status == 1
+    assert said[1].endswith(" at byte offset 4")
+    status, said = repaired(of_ring(ring, repair=True), capsys)
+    assert status == 0
+    assert "20 whole records kept, 0 damaged bytes left out" in said[1]
+    assert said[1].endswith("; its file header is its own with version 2.4")
+    assert path.read_bytes() == before
+    assert (ring / kept_name(path.name)).read_bytes() == damaged
+
+
+def test_a_neighbour_whose_version_nothing_reads_lends_no_header(
+    ring: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for path in ring.iterdir():
+        whole = path.read_bytes()
+        path.write_bytes(whole[:4] + b"\3" + whole[5:])
+    path = ring / "p.1700000010"
+    path.write_bytes(bytes(24) + path.read_bytes()[24:])
+    status, said = repaired(of_paths(path, repair=True), capsys)
+    assert status == 1
+    assert said[0].endswith("left as it is: its file header is damaged")
+
+
 def test_the_header_is_of_the_nearest_that_has_one_and_not_of_any(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
