@@ -19,6 +19,8 @@ ETHERNET = 1
 SHORT = "less 100"
 FAR_BYTE = "link[60] != 7"
 UINT32 = 0xFFFFFFFF
+# sf-pcap.c, pcap_check_header().
+VERSIONS = frozenset({(2, 0), (2, 1), (2, 2), (2, 3), (2, 4), (543, 0)})
 NATIVE_ORDER = "<" if sys.byteorder == "little" else ">"
 
 MAX_SNAPLEN = 262144
@@ -72,7 +74,7 @@ def max_caplen(linktype: int) -> int:
 
 
 def read_classic(savefile: bytes) -> Classic | None:
-    """Read a classic savefile of any byte order, or None if it is not one."""
+    """Read a classic savefile of any byte order, or None if libpcap does not take it for one."""
     if len(savefile) < FILE_HEADER_BYTES:
         return None
     for order in "<>":
@@ -83,12 +85,17 @@ def read_classic(savefile: bytes) -> Classic | None:
             break
     else:
         return None
+    version = major, minor
+    if version not in VERSIONS:
+        return None
     modified = magic == MODIFIED
-    records, end = read_records(savefile, order, max_caplen(linktype), modified=modified)
+    records, end = read_records(
+        savefile, order, max_caplen(linktype), modified=modified, version=version
+    )
     return Classic(
         native=order == NATIVE_ORDER and not modified and not linktype & 0x03FF0000,
         nanosecond=magic == NANOSECONDS,
-        version=(major, minor),
+        version=version,
         linktype=linktype & 0xFFFF,
         snapshot=_snapshot(snaplen, linktype, modified=modified),
         records=records,
@@ -98,7 +105,12 @@ def read_classic(savefile: bytes) -> Classic | None:
 
 
 def read_records(
-    savefile: bytes, order: str, limit: int, *, modified: bool = False
+    savefile: bytes,
+    order: str,
+    limit: int,
+    *,
+    modified: bool = False,
+    version: tuple[int, int] = (2, 4),
 ) -> tuple[list[Record], int]:
     """Read whole records behind the file header; also the offset where the last one ends."""
     header_bytes = MODIFIED_HEADER_BYTES if modified else RECORD_HEADER_BYTES
@@ -106,13 +118,21 @@ def read_records(
     records = []
     at = FILE_HEADER_BYTES
     while len(savefile) - at >= header_bytes:
-        seconds, fraction, caplen, origlen = layout.unpack_from(savefile, at)
+        seconds, fraction, *lengths = layout.unpack_from(savefile, at)
+        caplen, origlen = in_order(*lengths, version)
         packet = at + header_bytes
         if caplen > limit or caplen > len(savefile) - packet:
             break
         at = packet + caplen
         records.append(Record(seconds, fraction, caplen, origlen, savefile[packet:at]))
     return records, at
+
+
+def in_order(first: int, second: int, version: tuple[int, int]) -> tuple[int, int]:
+    """The captured and the original length of a record. sf-pcap.c, pcap_next_packet()."""
+    if version == (2, 3):
+        return min(first, second), max(first, second)
+    return (first, second) if version == (2, 4) else (second, first)
 
 
 def _snapshot(snaplen: int, linktype: int, *, modified: bool) -> int:
@@ -137,9 +157,7 @@ def as_recorded(
     """
     cut = snaplen or UINT32
     scale = 1000 if nanosecond and not savefile.nanosecond else 1
-    records = savefile.records
-    if not savefile.native:
-        records = [cut_to(record, savefile.snapshot) for record in records]
+    records = [cut_to(record, savefile.snapshot) for record in savefile.records]
     # Of a stamp with more than a second of microseconds only 32 bits are left, as tcpdump has it.
     return [
         cut_to(record, cut)._replace(fraction=record.fraction * scale & UINT32)

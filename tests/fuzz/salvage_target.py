@@ -20,6 +20,7 @@ from .model import (
     MODIFIED,
     NANOSECONDS,
     RECORD_HEADER_BYTES,
+    in_order,
     max_caplen,
     read_classic,
     read_records,
@@ -86,7 +87,7 @@ def check_savefile(content: bytes) -> None:
         assert found is None
         return
     assert found is not None
-    check_ranges(content, found, order, savefile.linktype)
+    check_ranges(content, found, order, savefile.linktype, savefile.version)
     if savefile.whole and not any(record.zero for record in savefile.records):
         count = len(savefile.records)
         assert found.ranges == ([Range(FILE_HEADER_BYTES, len(content), count)] if count else [])
@@ -103,7 +104,13 @@ def check_by_header(content: bytes, header: bytes) -> None:
     check_rewritten(content, header, found)
 
 
-def check_ranges(content: bytes, found: Salvage, order: str, linktype: int) -> None:
+def check_ranges(
+    content: bytes,
+    found: Salvage,
+    order: str,
+    linktype: int,
+    version: tuple[int, int] = (2, 4),
+) -> None:
     """Ranges are of whole records that a reader would take, and follow each other."""
     assert found.size_bytes == len(content)
     assert found.complete
@@ -115,7 +122,7 @@ def check_ranges(content: bytes, found: Salvage, order: str, linktype: int) -> N
         while at < end:
             header = content[at : at + RECORD_HEADER_BYTES]
             assert any(header)
-            caplen = struct.unpack(f"{order}8xI4x", header)[0]
+            caplen = in_order(*struct.unpack(f"{order}8xII", header), version)[0]
             assert caplen <= limit
             at += RECORD_HEADER_BYTES + caplen
             count += 1

@@ -135,6 +135,10 @@ def captures() -> Iterator[tuple[str, bytes]]:
     for order, side in (("<", "little"), (">", "big")):
         for magic, kind in ((MICROSECONDS, "us"), (NANOSECONDS, "ns"), (MODIFIED, "modified")):
             yield f"{kind}-{side}", classic(magic, order)
+        for major, minor in ((2, 2), (2, 3), (543, 0), (3, 4), (2, 5)):
+            versioned = bytearray(classic(MICROSECONDS, order))
+            struct.pack_into(f"{order}HH", versioned, 4, major, minor)
+            yield f"version-{major}.{minor}-{side}", bytes(versioned)
         yield f"pcapng-{side}", pcapng(order)
         yield f"pcapng-ns-{side}", pcapng(order, 9)
         yield f"pcapng-power-of-two-{side}", pcapng(order, 0x94)

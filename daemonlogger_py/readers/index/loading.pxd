@@ -16,6 +16,7 @@ from daemonlogger_py.readers.index.members cimport (
 )
 from daemonlogger_py.readers.index.npz cimport NPZ_BYTES, Array, Npz, is_directory, take_array
 from daemonlogger_py.readers.index.rows cimport (
+    MOST_PREFIXES,
     Names,
     Stored,
     item16,
@@ -40,7 +41,6 @@ from daemonlogger_py.readers.index.sidecar cimport (
 cdef enum:
     FORMAT_NUMBER = 1
     FIRST_OFFSET = 24  # of the first record in a savefile
-    MOST_PREFIXES = 65536
     MOST_VALUES_BYTES = 0x8000000
     NAME_BYTES = 255
 

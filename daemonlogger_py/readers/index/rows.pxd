@@ -30,6 +30,7 @@ cdef enum:
     FORM_BYTES = 256  # a mask, at most
     COLUMN_BYTES = 4
     MOST_ENTRIES = 65536
+    MOST_PREFIXES = 65535  # rows of them; also in memory, while they are collected
 
 cdef struct Names:  # of the members of one kind of rows
     const char *form_bytes

@@ -17,10 +17,9 @@ from daemonlogger_py.readers.index.interned cimport (
     intern_bytes,
 )
 from daemonlogger_py.readers.index.npz cimport Output, free_output, put_bytes, put_u32
-from daemonlogger_py.readers.index.rows cimport known_bytes
+from daemonlogger_py.readers.index.rows cimport MOST_PREFIXES, known_bytes
 
 cdef enum:
-    MOST_PREFIXES = 65535
     PREFIXES_BYTES = 0x1000000
     MOST_SHAPES = 4096
     SHAPES_BYTES = 0x100000

@@ -91,9 +91,9 @@ def _by_times(status: os.stat_result, of_original: os.stat_result) -> bool | Non
 
 
 def _reading(fd: int) -> Callable[[int], bytes]:
-    def read(_size: int) -> bytes:
+    def read(size: int) -> bytes:
         if os.lseek(fd, 0, os.SEEK_CUR) >= _READ_AT_MOST:
             return b""
-        return os.read(fd, _READ_BYTES)
+        return os.read(fd, min(size, _READ_BYTES))
 
     return read

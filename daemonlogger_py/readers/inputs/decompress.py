@@ -1,8 +1,8 @@
 """What is inside compressed data: recognised by its first bytes, decoded piece by piece.
 
-No piece is larger than PIECE_BYTES (zstd: ZSTD_BLOCK_BYTES for each ZSTD_READ_BYTES read), whatever
-the data claims. Damage is told after all that could be decoded before it. Capture formats are not
-known here.
+No piece is larger than PIECE_BYTES (zstd: 16 MiB), whatever the data claims, where `read` gives no
+more than it is asked for. Damage is told after all that could be decoded before it. Capture formats
+are not known here.
 
 Formats: RFC 1952 (gzip), RFC 8878 (zstd), the xz and lzma file formats of XZ Utils,
 PKWARE's APPNOTE (zip), of which members are read as they come, without the directory at its end.
@@ -18,8 +18,8 @@ from daemonlogger_py.errors import SourceError
 PIECE_BYTES = 1 << 20
 READ_BYTES = 1 << 18
 # zstd's decoder cannot be asked for less than all that its input holds, and 4 bytes may hold a
-# whole block of 128 KiB.
-ZSTD_READ_BYTES = 2 << 10
+# whole block of 128 KiB: so much gives 16 MiB at most.
+ZSTD_READ_BYTES = 512
 ZSTD_WINDOW_BYTES = 128 << 20  # as zstd(1) has it without --long
 XZ_MEMORY_BYTES = 1 << 30
 

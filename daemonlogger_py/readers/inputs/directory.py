@@ -3,6 +3,7 @@
 Says what a file is by its name or its first bytes; whether it is whole is somebody else's.
 """
 
+import io
 import os
 import re
 import stat
@@ -10,12 +11,14 @@ import time
 from collections.abc import Callable
 
 from daemonlogger_py.savefile.asides import is_kept
+from daemonlogger_py.savefile.names import original_of
 from daemonlogger_py.savefile.records import parse_file_header
 
 # PREFIX.EPOCH or PREFIX.EPOCH.SERIAL for whatever prefix. `savefile.names` has the grammar for one
 # known prefix; here it only says which files of a directory someone meant.
 NUMBERED = re.compile(r"(.+?)\.([0-9]+)(?:\.([0-9]+))?", re.ASCII)
 PCAPNG_MAGIC = b"\x0a\x0d\x0d\x0a"
+CAPTURE_ENDINGS = (".pcap", ".pcapng", ".cap")
 
 _NS = 1_000_000_000
 # A directory that changed this short a time before it was read may have changed after that without
@@ -30,9 +33,11 @@ _HEAD_BYTES = 64 << 10  # decompressed, these should give that many
 def savefiles_in(directory: str, *, compressed: bool = False) -> list[str]:
     """Names of the savefiles in `directory`, not of those below it, oldest first.
 
-    These are the regular files, links aside, that are named PREFIX.EPOCH[.SERIAL] or begin as a
-    pcap or pcapng file, with `compressed` also once decompressed; names with a leading dot are
-    skipped, and so is what ``dlctl verify --repair`` put aside. Raises OSError.
+    These are the regular files, links aside, that are named PREFIX.EPOCH[.SERIAL], begin as a pcap
+    or pcapng file, with `compressed` also once decompressed, or are named as captures are and not
+    empty: those may be damaged from their first byte on, which is told where they are read. Names
+    with a leading dot are skipped, and so is what ``dlctl verify --repair`` put aside. Raises
+    OSError.
     """
     begins = _begins_as_capture_inside if compressed else _begins_as_capture
     return _chosen(directory, begins)
@@ -59,9 +64,18 @@ def _chosen(directory: str, begins: Callable[[bytes], bool]) -> list[str]:
     chosen = (
         name
         for name in _regular_files(directory)
-        if NUMBERED.fullmatch(name) or begins(_head(os.path.join(directory, name)))
+        if NUMBERED.fullmatch(name) or _is_other_capture(os.path.join(directory, name), begins)
     )
     return sorted(chosen, key=age_order)
+
+
+def _is_other_capture(path: str, begins: Callable[[bytes], bool]) -> bool:
+    if is_named_as_capture(os.path.basename(path)):
+        try:
+            return os.stat(path, follow_symlinks=False).st_size > 0
+        except OSError:
+            return False  # gone
+    return begins(_head(path))
 
 
 def _regular_files(directory: str) -> list[str]:
@@ -86,6 +100,11 @@ def _regular_files(directory: str) -> list[str]:
 def is_capture(head: bytes) -> bool:
     """Whether a file with these first 24 bytes is a pcap or pcapng file."""
     return parse_file_header(head) is not None or head.startswith(PCAPNG_MAGIC)
+
+
+def is_named_as_capture(name: str) -> bool:
+    """Whether a file's name says that it is a capture, also once somebody compressed it."""
+    return (original_of(name) or name).lower().endswith(CAPTURE_ENDINGS)
 
 
 def age_order(name: str) -> tuple[str, int, int, str]:
@@ -138,10 +157,10 @@ def _inside(head: bytes) -> bytes:
     kind = format_of(head)
     if kind is None:
         return b""
-    unread = iter([head])
+    unread = io.BytesIO(head)
     found = b""
     try:
-        for member in members(kind, lambda _: next(unread, b"")):
+        for member in members(kind, unread.read):
             for piece in member.pieces:
                 found += piece[:_CAPTURE_HEAD_BYTES]
                 if len(found) >= _CAPTURE_HEAD_BYTES:

@@ -16,6 +16,7 @@ from daemonlogger_py.readers.inputs.stopping import Stopping
 from daemonlogger_py.savefile.names import printable
 
 STDIN = "-"
+_HEADER_BYTES = 24
 
 
 class File:
@@ -163,12 +164,23 @@ def opened(
             return  # which ended the feed in the middle of its header
         if feed is not None and feed.failure is not None:
             yield failure_of(name, feed.failure)
-        elif not file.growing:
-            yield Complaint(str(error).removeprefix("-R "))  # the engine's first user's option
-        elif reading is None or reading.position:
+            return
+        refusal = str(error).removeprefix("-R ")  # the engine's first user's option
+        taken_bytes = os.fstat(fd).st_size if reading is None else reading.position
+        if not (file.growing and _lacks_header(refusal.removeprefix(f"{name}: "), taken_bytes)):
+            yield Complaint(refusal)
+        elif taken_bytes:
             yield Complaint(f"{name}: the file header is cut short", failed=False)
     finally:
         if input_ is not None:
             input_.close()
         elif feed is not None:
             feed.close()
+
+
+def _lacks_header(refusal: str, taken_bytes: int) -> bool:
+    """Whether a capture was refused for nothing but its end, which was not written yet."""
+    # libpcap's words for a header that ends early, and for a pcapng capture that ends before its
+    # first interface; so early in one it sees no format.
+    ends = "truncated" in refusal or "no Interface Description Blocks" in refusal
+    return ends or taken_bytes < _HEADER_BYTES

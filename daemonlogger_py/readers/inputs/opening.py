@@ -18,6 +18,7 @@ from daemonlogger_py.readers.inputs.directory import (
     NUMBERED,
     candidates_in,
     holds_capture,
+    is_named_as_capture,
 )
 from daemonlogger_py.readers.inputs.files import STDIN, File, captures
 from daemonlogger_py.readers.inputs.names import captures_in
@@ -88,7 +89,9 @@ class _Candidates(NamedTuple):
                 found.append(file)
                 continue
             copy = self._is_copy(name, file)
-            if copy is False and file.fd >= 0 and holds_capture(file.fd):
+            if copy is False and (
+                is_named_as_capture(name) or (file.fd >= 0 and holds_capture(file.fd))
+            ):
                 found.append(file)
                 continue
             file.close()

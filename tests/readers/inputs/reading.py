@@ -4,7 +4,9 @@ The records come out in this machine's byte order with a header made up for them
 parser of the tests, which shares no code with the project, reads them.
 """
 
-from collections.abc import Iterable, Sequence
+import tracemalloc
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 from daemonlogger_py.engine.buffer import Buffer
 from daemonlogger_py.engine.protocol import Stop
@@ -29,6 +31,25 @@ def packets(count: int, *, first: int = 0, size: int = 50, start_s: float = EPOC
         )
         for number in range(first, first + count)
     ]
+
+
+def zstd_bomb(beginning: bytes, blocks: int) -> bytes:
+    """A frame of zstd (RFC 8878): `beginning`, then so many times 128 KiB of NULs in 4 bytes."""
+    size = 128 << 10
+    raw = (len(beginning) << 3).to_bytes(3, "little") + beginning
+    repeated = (size << 3 | 1 << 1).to_bytes(3, "little") + b"\0"
+    last = (1).to_bytes(3, "little")
+    return b"\x28\xb5\x2f\xfd" + b"\0\x38" + raw + blocks * repeated + last
+
+
+@contextmanager
+def most_memory() -> Iterator[Callable[[], int]]:
+    """What Python's objects take at most, in bytes, until it is asked."""
+    tracemalloc.start()
+    try:
+        yield lambda: tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
 
 
 def capture(count: int, **places: float) -> bytes:

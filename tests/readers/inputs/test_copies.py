@@ -13,6 +13,7 @@ import pytest
 from daemonlogger_py.readers.inputs.copies import is_copy
 
 from ...pcaps.make import Packet, classic
+from .reading import most_memory, zstd_bomb
 
 LONG_AGO = 1_600_000_000
 CAPTURE = classic([Packet((1_700_000_000 + at) * 10**9, os.urandom(200)) for at in range(40)])
@@ -61,6 +62,14 @@ def test_by_what_is_in_it(
     found = is_copy(place, "t.1.gz", "t.1")
     # Some formats give much at once: then more is known.
     assert found in ((None, inside == original) if expected is None else (expected,))
+
+
+def test_a_bomb_is_no_copy_and_not_decompressed_at_once(tmp_path: Path, place: int) -> None:
+    pytest.importorskip("zstandard")
+    put(tmp_path, zstd_bomb(CAPTURE[:500], 1000), CAPTURE)
+    with most_memory() as most:
+        assert is_copy(place, "t.1.gz", "t.1") is False
+        assert most() < 64 << 20
 
 
 @pytest.mark.parametrize("length", [0, 5, 12, 200, 3000])

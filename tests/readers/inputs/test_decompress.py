@@ -18,6 +18,8 @@ from daemonlogger_py.errors import SourceError
 from daemonlogger_py.readers.inputs import decompress
 from daemonlogger_py.readers.inputs.decompress import format_of, members
 
+from .reading import zstd_bomb
+
 try:
     import zstandard
 except ImportError:  # the module is optional, and so is what needs it
@@ -180,6 +182,15 @@ def test_a_zstd_bomb_is_read_in_small_bites() -> None:
     (member,) = members("zstd", read)
     assert sum(map(len, member.pieces)) == 8_000_000
     assert max(asked) == decompress.ZSTD_READ_BYTES
+
+
+@needs_zstandard
+def test_no_piece_of_zstd_is_larger_than_is_said() -> None:
+    blocks = 3000
+    (member,) = members("zstd", reader(zstd_bomb(b"", blocks)))
+    sizes = [len(piece) for piece in member.pieces]
+    assert sum(sizes) == blocks << 17
+    assert max(sizes) <= 16 << 20
 
 
 @needs_zstandard

@@ -17,6 +17,7 @@ from daemonlogger_py.readers.inputs.directory import (
 )
 
 from ...pcaps.make import classic, pcapng, stamped
+from .reading import most_memory, zstd_bomb
 
 HEADER = classic([])
 
@@ -46,6 +47,27 @@ def test_compressed_ones_are_looked_into_when_asked(tmp_path) -> None:
     (tmp_path / "f").write_bytes(gzip.compress(os.urandom(200_000)))
     assert savefiles_in(str(tmp_path)) == []
     assert savefiles_in(str(tmp_path), compressed=True) == ["a", "c", "e"]
+
+
+def test_what_is_named_as_a_capture_may_be_damaged_from_its_first_byte(tmp_path) -> None:
+    damaged = b"\xdc" + HEADER[1:]
+    for name in ("a.pcap", "b.CAP", "c.pcapng", "d.pcap.gz", "d.pcap1", "pcap"):
+        (tmp_path / name).write_bytes(damaged)
+    (tmp_path / "e.pcap.gz").write_bytes(gzip.compress(damaged))
+    (tmp_path / "f.pcap").write_bytes(b"")  # made this moment, by a recorder that buffers
+    (tmp_path / "g.pcap").mkdir()
+    found = ["a.pcap", "b.CAP", "c.pcapng", "d.pcap.gz", "e.pcap.gz"]
+    assert savefiles_in(str(tmp_path)) == found
+    assert savefiles_in(str(tmp_path), compressed=True) == found
+    assert candidates_in(str(tmp_path)) == found
+
+
+def test_a_bomb_is_not_decompressed_at_once(tmp_path) -> None:
+    pytest.importorskip("zstandard")
+    (tmp_path / "a").write_bytes(zstd_bomb(b"no capture", 1000))
+    with most_memory() as most:
+        assert savefiles_in(str(tmp_path), compressed=True) == []
+        assert most() < 64 << 20
 
 
 def test_no_such_directory(tmp_path) -> None:

@@ -224,6 +224,29 @@ def test_what_is_being_written_may_lack_its_header(tmp_path, stopping, size: int
     assert all(isinstance(item, Complaint) and not item.failed for item in found)
 
 
+@pytest.mark.parametrize("size", [4, 10, 28, 30])
+def test_a_pcapng_capture_that_is_being_written_may_lack_its_header(
+    tmp_path, stopping, size: int
+) -> None:
+    (tmp_path / "x").write_bytes(pcapng(packets(3))[:size])
+    assert only(tmp_path / "x", stopping, growing=True) == [
+        Complaint(f"{tmp_path}/x: the file header is cut short", failed=False)
+    ]
+
+
+@pytest.mark.parametrize(("at", "bit"), [(0, 3), (4, 0), (6, 0)])
+@pytest.mark.parametrize("pack", ["as it is", "gzip"])
+def test_a_damaged_header_is_not_one_that_is_being_written(
+    tmp_path, stopping, at: int, bit: int, pack: str
+) -> None:
+    damaged = bytearray(DATA)
+    damaged[at] ^= 1 << bit
+    (tmp_path / "truncated").write_bytes(PACK[pack](bytes(damaged)))
+    said = complaint(only(tmp_path / "truncated", stopping, growing=True))
+    assert said.failed
+    assert said.text.startswith(f"{tmp_path}/truncated: not a savefile, at byte offset 0: ")
+
+
 def test_completing_is_told_of_each_member(tmp_path, stopping) -> None:
     (tmp_path / "x").write_bytes(zipped(DATA, DATA))
     items = list(captures(File(str(tmp_path / "x"), completing=True), stopping, ""))

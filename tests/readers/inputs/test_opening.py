@@ -62,6 +62,16 @@ def test_a_directory_stands_for_its_savefiles(tmp_path, stopping) -> None:
     assert found == [(name, [n]) for n, name in enumerate(names)] * 2
 
 
+def test_a_damaged_capture_in_a_directory_is_told(tmp_path, stopping) -> None:
+    put(tmp_path / "a")
+    (tmp_path / "b.pcap").write_bytes(b"\xdc" + capture(1)[1:])
+    first, second = items(Selection(files=(str(tmp_path),)), stopping)
+    assert first == (f"{tmp_path}/a", [0])
+    assert isinstance(second, Complaint)
+    assert second.failed
+    assert second.text.startswith(f"{tmp_path}/b.pcap: not a savefile")
+
+
 def test_a_copy_is_not_read_as_well(tmp_path, stopping) -> None:
     one, other = capture(1, first=0), capture(1, first=1)
     long = capture(1000, first=2)
@@ -282,6 +292,7 @@ def test_nothing_is_decompressed_before_privileges_are_given_up(tmp_path) -> Non
     put(directory / "a", 3)
     (directory / "b.xz").write_bytes(lzma.compress(capture(2)))
     (directory / "text").write_bytes(b"no capture")
+    (directory / "c.pcap").write_bytes(b"no capture, but for its name")
     put(directory / "z.1234", 1)
     before = """
 import os
@@ -297,7 +308,8 @@ decompress.members = members
         [f"{directory}/{name}", count] for name, count in (("a", 3), ("b.xz", 2), ("z.1234", 1))
     ]
     assert facts["found"] == names * 2
-    assert facts["lines"] == [f"{empty}: no savefiles in this directory"]
+    none = f"{directory}/c.pcap: not a savefile, at byte offset 0: unknown file format"
+    assert facts["lines"] == [none, f"{empty}: no savefiles in this directory", none]
 
 
 @as_root
