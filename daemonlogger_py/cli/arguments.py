@@ -79,7 +79,7 @@ def _next_value(option: Option, rest: deque[str], table: Table) -> str | None:
     """The value of an option to which none is attached: the next argument."""
     if option.absent is not None:
         # The value may be left out: the next argument is a word unless it is a number.
-        return rest.popleft() if rest and rest[0][:1].isdigit() else None
+        return rest.popleft() if rest and rest[0].removeprefix(".")[:1].isdigit() else None
     if not rest:
         raise UsageError(f"{option.label}: {option.metavar} is missing; {table.see_help}")
     return rest.popleft()

@@ -38,7 +38,14 @@ Names that a terminal might obey are quoted and escaped.
                         " unknown: the catalog does not know it."
                     ),
                 ),
-                ("from, to", "When its earliest and its latest packet were received."),
+                (
+                    "from, to",
+                    (
+                        "When its earliest and its latest packet were received. Of one that is"
+                        " damaged, or of another format, that is not known, as note says: there may"
+                        " be more packets in it than those that are counted."
+                    ),
+                ),
                 ("packets, bytes", "How many packets are in it, and how large the file is."),
                 (
                     "drops",
@@ -82,7 +89,7 @@ drops how many packets were missed where they were counted, and under note what 
         ("Of the last hour, for another program:", "dlctl ls --json --ring /var/pcap --from -1h"),
         (
             "Savefiles in which packets were dropped:",
-            "dlctl ls --no-gaps /var/pcap | awk '$7 > 0'",
+            "dlctl ls --no-gaps /var/pcap | awk '$7 + 0 > 0'",
         ),
     ),
     see_also=("dlctl-status(1)", "dlctl-verify(1)", "dlctl-extract(1)"),

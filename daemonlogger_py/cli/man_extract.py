@@ -36,7 +36,8 @@ read has them; pcapng with --pcapng. Savefiles of several linktypes go into pcap
 Packets with the same time come in the order of the savefiles, and of one savefile in its own.
 Memory is bounded by --memory, whatever the size of the rings and of the result.
 
-Ended early by a signal, it is a whole file of the packets so far.
+Ended early by a signal, it is a whole file of the packets so far; only where whoever reads a pipe
+takes nothing more for 5 seconds, it may end within a packet.
 """,
         ),
     ),
@@ -54,7 +55,8 @@ Ended early by a signal, it is a whole file of the packets so far.
             "130, 143",
             (
                 "Ended by Ctrl-C, or by TERM: the output is whole, and the first part of all that"
-                " matches. With --follow, which only ends so, the status is 0."
+                " matches. With --follow, which only ends so, the status is 0, unless the reader"
+                " of a pipe held it up."
             ),
         ),
     ),

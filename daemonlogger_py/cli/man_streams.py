@@ -72,14 +72,21 @@ say something. Behind them, where they are not zero: gaps and gap_bytes, which w
 and differing_bytes, which were sent twice with different content.
 
 It is a whole document at any time, also while it grows: outcome says running until the end, and
-then finished, interrupted or failed. What XML cannot hold is written as \\xHH. Times are cut to
-microseconds.
+then finished, interrupted (by a signal) or failed: something could not be written. An input that
+could not be read to its end changes the exit status alone. What XML cannot hold is written as
+\\xHH. Times are cut to microseconds.
 """
 
 SIGNALS = (
     (
         "TERM, INT, HUP",
-        "Finish: close all streams, write the report, and exit with status 0.",
+        (
+            "Finish: close all streams, write the report, and exit with status 0. -e http, md5 and"
+            " python then have 60 seconds for what is left, and after them the commands of -S"
+            " tcp_cmd and http_cmd have 60: those that still run are ended, those that wait are"
+            " not run, which is told and makes the status 1. Without a signal all of them are"
+            " waited for."
+        ),
     ),
 )
 
@@ -87,6 +94,13 @@ EXIT_STATUS = (
     ("0", "Done, or finished by a signal."),
     ("1", "A source could not be opened or is damaged, or a file could not be written."),
     ("2", "The command line or the filter is wrong; nothing was opened."),
+    (
+        "129, 130, 143",
+        (
+            "Finished by HUP, INT or TERM while whoever reads a pipe took nothing for 5 seconds, or"
+            " nobody opened it: what was to go there may end anywhere."
+        ),
+    ),
 )
 
 EXAMPLES = (

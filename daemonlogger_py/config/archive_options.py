@@ -211,8 +211,8 @@ VERIFY_OPTIONS: tuple[Option, ...] = (
         long="rebuild",
         help="make the catalog anew, from the savefiles alone",
         man="Make the catalog anew from the savefiles alone. Pins and the ledger of gaps are kept"
-        " where they can still be read. Savefiles that are not what the catalog before says of"
-        " them, or are gone and were not pruned, are named, and the status is 1.",
+        " where they can still be read. Savefiles that are damaged, are not what the catalog before"
+        " says of them, or are gone and were not pruned, are named, and the status is 1.",
         group=CHECKS,
     ),
     Option(

@@ -88,7 +88,8 @@ OUTPUT_OPTIONS: tuple[Option, ...] = (
         long="ordered",
         help="print each stream in order, every byte once",
         man="Print the bytes of each stream in their order and once, instead of packets as they"
-        " arrive. What comes too late for that is left out, and told at the end.",
+        " arrive. What is missing is passed over, and what comes too late is left out; the end of"
+        " the run says how much that was.",
         group=CONSOLE,
     ),
     Option(
@@ -184,10 +185,10 @@ OUTPUT_OPTIONS: tuple[Option, ...] = (
         types=NUMBER_TYPES,
         default="1",
         help="how much is told on standard error; 0: nothing",
-        man="How much is told on standard error: 0 nothing but why it failed; 1 warnings and a"
-        " summary of what was odd; from 2 on also where the report goes, what was wrong with each"
-        " stream and body, and how many streams and packets there were; from 5 on each stream as"
-        " it is closed.",
+        man="How much is told on standard error: 0 nothing but why it failed; 1 warnings and, at"
+        " the end, how much was missing or left out; from 2 on also where the report goes, what was"
+        " wrong with each stream and body, how many streams and packets there were, and how many"
+        " packets were odd in which way; from 5 on each stream as it is closed.",
         group=MESSAGES,
     ),
     Option(
@@ -207,7 +208,8 @@ OUTPUT_OPTIONS: tuple[Option, ...] = (
     Option(
         long="no-progress",
         help="no progress bar",
-        man="Show no progress bar; there is none in any case where standard error is no terminal.",
+        man="Show no progress bar. There is none in any case where standard error is no terminal,"
+        " or where packets or streams are printed on one.",
         group=MESSAGES,
     ),
     Option(

@@ -124,7 +124,8 @@ PARAMETERS = (
     Parameter(
         name="tcp_timeout",
         default="0",
-        help="seconds of capture time after which an idle stream is closed; 0: never",
+        help="seconds of capture time without a packet of either side after which a connection is"
+        " closed; 0: never",
         parse=parse_span,
     ),
     Parameter(

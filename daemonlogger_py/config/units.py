@@ -21,7 +21,7 @@ UNIT_NAMES = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "w
 # ASCII alone: int() would take any script's digits, and no one writes those on purpose here.
 _SIZE = re.compile(r"([0-9]+)([kmgt]?)", re.ASCII | re.IGNORECASE)
 _DURATION = re.compile(r"([0-9]+)([a-z]?)", re.ASCII)
-_DECIMAL = re.compile(r"[0-9]{1,12}(\.[0-9]{1,9})?", re.ASCII)
+_DECIMAL = re.compile(r"[0-9]{1,12}(\.[0-9]{1,9})?|\.[0-9]{1,9}", re.ASCII)
 
 
 def unit_seconds(unit: str) -> int:

@@ -73,6 +73,9 @@ def test_help_explains_the_values_that_a_verb_takes() -> None:
         (["ls", "a", "--json", "b"], "ls", LsConfig(Where(("a", "b")), json=True)),
         (["status", "--ring", "r", "--watch"], "status", StatusConfig("r", watch_s=2.0)),
         (["status", "--watch", "5", "r"], "status", StatusConfig("r", watch_s=5.0)),
+        (["status", "--watch", ".3", "r"], "status", StatusConfig("r", watch_s=0.3)),
+        (["status", "--watch", "./r"], "status", StatusConfig("./r", watch_s=2.0)),
+        (["status", "--watch", "."], "status", StatusConfig(".", watch_s=2.0)),
         (["verify", "a", "--json"], "verify", VerifyConfig(Where(("a",)), json=True)),
         (
             ["index", "-vj2", "a"],

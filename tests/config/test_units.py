@@ -122,14 +122,14 @@ def test_not_a_count(text: str) -> None:
         units.parse_count(text)
 
 
-@pytest.mark.parametrize("text", ["0", "0.05", "-1", "1m", "86401", "inf", ""])
+@pytest.mark.parametrize("text", ["0", "0.05", ".05", "-1", "1m", "86401", "inf", "", ".", "1."])
 def test_not_an_interval(text: str) -> None:
     with pytest.raises(ValueError, match=r"seconds from 0.1 to 86400"):
         units.parse_interval(text)
 
 
 def test_interval() -> None:
-    assert units.parse_interval("0.5") == 0.5
+    assert units.parse_interval("0.5") == units.parse_interval(".5") == 0.5
     assert units.parse_interval("86400") == 86400.0
 
 

@@ -26,10 +26,10 @@ class Aftermath:
 
     Makes its processes when it is made, so that has to be before there are threads. `report` may
     be None. `teller` gets lines about what failed and, in detail, about what was found to be wrong
-    in the packets. Once `stopping` is requested nothing waits for commands. `failures` counts
-    streams whose files could not be read or whose results not written, `poor_bodies` HTTP bodies
-    that are incomplete, guessed or could not be decoded, `unread_streams` those of HTTP from which
-    something is missing beyond that.
+    in the packets. Once `stopping` is requested nothing waits for commands but `finish`, and that
+    not for long. `failures` counts streams whose files could not be read or whose results not
+    written, `poor_bodies` HTTP bodies that are incomplete, guessed or could not be decoded,
+    `unread_streams` those of HTTP from which something is missing beyond that.
     """
 
     def __init__(
@@ -100,15 +100,26 @@ class Aftermath:
             if given_up := self._processor.given_up:
                 self._tell(f"{given_up} streams were not processed: no time was left for them")
                 self.failures += given_up
-        for commands in (self._tcp_command, self._http_command):
-            if commands is not None:
-                commands.finish()
-                self.failures += commands.failed
+        self._finish_commands()
+
+    def _finish_commands(self) -> None:
+        present = [one for one in (self._tcp_command, self._http_command) if one is not None]
+        if not present:
+            return
+        from daemonlogger_py.readers.streams.commands import Patience
+
+        patience = Patience(lambda: self._stopping.requested)
+        for commands in present:
+            commands.finish(patience.is_over)
+            self.failures += commands.failed
 
     def close(self) -> None:
         """End the processes, whatever they do; may be called twice."""
         if self._processor is not None:
             self._processor.close()
+        for alerts in (self._tcp_alerts, self._http_alerts):
+            if alerts is not None:
+                alerts.close()
 
     def _take(self, finished: Finished) -> None:
         self.failures += finished.failed
@@ -162,7 +173,7 @@ class Aftermath:
 
         return (
             Commands(command, self._tell) if command else None,
-            None if alert_fd is None else Alerts(alert_fd, self._tell),
+            None if alert_fd is None else Alerts(alert_fd, self._tell, self._stopping),
         )
 
     def _new_json(self) -> "Outlet | None":
@@ -170,7 +181,7 @@ class Aftermath:
             return None
         from daemonlogger_py.readers.streams.outlet import Outlet
 
-        return Outlet(destination.STANDARD_OUTPUT)
+        return Outlet(destination.STANDARD_OUTPUT, stopping=self._stopping)
 
 
 def _new_processor(

@@ -132,12 +132,14 @@ class Extractor:
         self._store(made, message.start, (f"{name}-HTTP{number}", ""), (head,))
         if message.framing in ("none", "tunnel"):
             return
-        self._as_sent(side, message, made, (f"{name}-HTTPBODY{number}", ""))
         applied = http_coding.codings(message.fields) if self._decompress else ()
-        if applied and not _not_decoded(applied):
+        problem = _not_decoded(applied) if applied else ""
+        sent = len(made.bodies)
+        self._as_sent(side, message, made, (f"{name}-HTTPBODY{number}", ""), problem)
+        if applied and not problem and len(made.bodies) > sent:
             file = (f"{name}-HTTPBODY-GZIP{number}", "")
             if failure := self._decoded(side, message, made, file, applied):
-                made.note(f"HTTP {message.kind} {message.number}: {failure}")
+                made.bodies[sent] = _with_problem(made.bodies[sent], failure)
 
     def _as_sent(
         self,
@@ -168,8 +170,7 @@ class Extractor:
         if error is None:
             return ""
         if len(made.bodies) > count:
-            last = made.bodies[-1]
-            made.bodies[-1] = last._replace(problems=(*last.problems, str(error)))
+            made.bodies[-1] = _with_problem(made.bodies[-1], str(error))
         return f"kept as sent: {error}"
 
     def _store(
@@ -198,6 +199,10 @@ class _Decoding:
         except http_coding.CodingError as error:
             # Without a traceback: its frames would hold on to the stream's mapped bytes.
             self.error = type(error)(*error.args)
+
+
+def _with_problem(body: Body, problem: str) -> Body:
+    return body._replace(problems=(*body.problems, problem))
 
 
 def _not_decoded(applied: Sequence[str]) -> str:

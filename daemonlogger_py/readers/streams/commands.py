@@ -11,14 +11,32 @@ from contextlib import suppress
 from signal import SIGKILL, SIGTERM, Signals
 from time import monotonic
 
+from daemonlogger_py.readers.inputs.stopping import Stopping
+from daemonlogger_py.readers.stalls import StalledError, Taker
+
 AT_ONCE = 10  # as tcpflow
 MOST_WAITING = 1000  # files; beyond, `run` waits for a command to end
-END_S = 60.0  # that commands have to end once there is nothing more to run them for
+END_S = 60.0  # that commands have to end once the run is to stop
 GRACE_S = 5.0  # between being told to end and being killed
 
 _POLL_S = 0.02
 
 Tell = Callable[[str], None]
+
+
+class Patience:
+    """How long commands are waited for: until `stopping`, then for `limit_s` more."""
+
+    def __init__(self, stopping: Callable[[], bool], limit_s: float = END_S) -> None:
+        self._stopping = stopping
+        self._limit_s = limit_s
+        self._deadline: float | None = None
+
+    def is_over(self) -> bool:
+        """Whether there is no time left; to be asked often, as it tells when the stop was seen."""
+        if self._deadline is None and self._stopping():
+            self._deadline = monotonic() + self._limit_s
+        return self._deadline is not None and monotonic() >= self._deadline
 
 
 class Commands:
@@ -62,10 +80,9 @@ class Commands:
         while self._waiting and len(self._running) < self._at_once:
             self._start(self._waiting.popleft())
 
-    def finish(self, limit_s: float = END_S, grace_s: float = GRACE_S) -> None:
-        """Run what waits and wait for all to end, for up to `limit_s`; then make them end."""
-        deadline = monotonic() + limit_s
-        while (self._waiting or self._running) and monotonic() < deadline:
+    def finish(self, out_of_time: Callable[[], bool] = bool, grace_s: float = GRACE_S) -> None:
+        """Run what waits and wait for all to end; once `out_of_time`, make them end instead."""
+        while (self._waiting or self._running) and not out_of_time():
             self._wait(_POLL_S)
         if self._waiting:
             self._tell(f"{self._words[0]}: not run for {len(self._waiting)} files: no time is left")
@@ -112,13 +129,14 @@ class Commands:
 class Alerts:
     """Tells a descriptor, which stays its owner's, that files were opened and closed.
 
-    A line each: open or close, a tab, the path. Once it cannot be written to, that is told and
-    nothing more is written.
+    A line each: open or close, a tab, the path. Once it cannot be written to, or its reader holds
+    that up when `stopping` is requested, that is told and nothing more is written.
     """
 
-    def __init__(self, fd: int, tell: Tell) -> None:
+    def __init__(self, fd: int, tell: Tell, stopping: Stopping) -> None:
         self._fd = fd
         self._tell = tell
+        self._taker = Taker(fd, f"descriptor {fd}", stopping)
 
     def opened(self, path: str) -> None:
         """A file was created."""
@@ -128,16 +146,24 @@ class Alerts:
         """A file is complete."""
         self._write("close", path)
 
+    def close(self) -> None:
+        """Tell of nothing more; may be called twice."""
+        self._taker.close()
+        self._fd = -1
+
     def _write(self, event: str, path: str) -> None:
         if self._fd < 0:
             return
-        line = os.fsencode(f"{event}\t{path}\n")
         try:
-            while line:
-                line = line[os.write(self._fd, line) :]
+            self._taker.write(os.fsencode(f"{event}\t{path}\n"))
         except OSError as error:
-            self._tell(f"descriptor {self._fd} is told of no more files: {error.strerror}")
-            self._fd = -1
+            self._give_up(error.strerror or str(error))
+        except StalledError:
+            self._give_up("whoever reads it holds it up")
+
+    def _give_up(self, why: str) -> None:
+        self._tell(f"descriptor {self._fd} is told of no more files: {why}")
+        self.close()
 
 
 def _over(process: subprocess.Popen[bytes]) -> bool:

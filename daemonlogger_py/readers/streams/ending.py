@@ -26,14 +26,23 @@ class Ending:
 
     def tell(self, say: Callable[[str], None]) -> None:
         """Give each line to `say`."""
-        for line in (*self._missing(), *self._late(), *self._limits(), *self._created()):
+        lines = (
+            *self._missing(),
+            *self._passed_over(),
+            *self._late(),
+            *self._limits(),
+            *self._created(),
+        )
+        for line in lines:
             say(line)
 
     def totals(self) -> Iterator[str]:
-        """How much there was, in tcpflow's words."""
+        """How much there was, in tcpflow's words, and what was odd about it."""
         counters = self._engine.counters()
         yield f"Total flows processed: {counters.streams}"
         yield f"Total packets processed: {counters.stream_packets}"
+        if odd := self._engine.oddities():
+            yield f"Odd packets: {', '.join(f'{name} {count}' for name, count in odd.items())}"
 
     def _missing(self) -> Iterator[str]:
         streams, count = self._sinks.gap_streams, self._sinks.gap_bytes
@@ -53,6 +62,19 @@ class Ending:
             yield (
                 f"{self._aftermath.unread_streams} streams of HTTP were not read to their end, or"
                 " not all of them; the report, and -v, say why"
+            )
+
+    def _passed_over(self) -> Iterator[str]:
+        """What printing in order left out, where no store tells what is missing in all."""
+        console, ordering = self._config.console, self._sinks.ordering
+        if console is None or ordering is None or self._sinks.counts_gaps:
+            return
+        if ordering.missing_bytes:
+            unseen = console.raw and not (console.hex or console.json)
+            hint = "" if self._config.gaps or unseen else "; --gaps prints where"
+            yield (
+                f"{ordering.missing_bytes} bytes in {ordering.holes} holes of the streams were not"
+                f" there to be printed in order{hint}"
             )
 
     def _late(self) -> Iterator[str]:
@@ -86,6 +108,14 @@ class Ending:
             yield (
                 f"{counters.evicted_flows} flows were closed early for --max-flows or --memory:"
                 " what came later of them is in further streams"
+            )
+        cut = sum(
+            count for name, count in self._engine.oddities().items() if name.startswith("CUT_")
+        )
+        if cut:
+            yield (
+                f"{cut} packets end within their headers, cut by a short snapshot length or"
+                " damaged: what they carried is in no stream"
             )
         lost = self._engine.fragments()
         given_up = lost.timed_out + lost.evicted + lost.pending

@@ -6,7 +6,8 @@ the result of the task that was being done, the tasks behind it are given to oth
 waits for a worker unless it is told to.
 
 Tasks and results are what JSON takes, tuples becoming lists; a result is no text, which is what an
-exception becomes. A worker that hostile data took over can say wrong things, but nothing else.
+exception becomes. What a worker says may be wrong, as hostile data may have taken it over: what no
+worker of ours would say costs a result, and that worker is killed, so that nothing waits for it.
 """
 
 import gc
@@ -63,15 +64,23 @@ class Pool:
     What it returns may have a method `ahead`, which is given the tasks that are to be done next.
 
     `prepare` is called once before them, in the process that forks them: to import what they need.
+
+    `fits(task, result)` is whether the work may have given that result, or anything JSON takes.
     """
 
     def __init__(
-        self, make_work: Callable[[], Work], count: int, prepare: Callable[[], object] = bool
+        self,
+        make_work: Callable[[], Work],
+        count: int,
+        prepare: Callable[[], object] = bool,
+        *,
+        fits: Callable[[Any, Any], bool] = lambda _task, _result: True,
     ) -> None:
         """Have them started, and wait for nothing. Raises StorageError without processes for it.
 
         Where a worker cannot be started, `take` raises that.
         """
+        self._fits = fits
         self._waiting: deque[tuple[int, Any, int]] = deque()
         self._done: list[tuple[int, Any]] = []
         self._workers: list[_Worker] = []
@@ -135,13 +144,11 @@ class Pool:
         return done
 
     def close(self) -> None:
-        """End all processes, at once if they still have tasks; may be called twice."""
+        """End all processes, at once; may be called twice."""
         with suppress(StorageError):
             self._learn_pids()
         for worker in self._workers:
-            if worker.tasks and worker.pid > 0:
-                with suppress(ProcessLookupError):
-                    os.kill(worker.pid, signal.SIGKILL)
+            _kill(worker)
             worker.link.close()
         self._workers.clear()
         self._untold.clear()
@@ -216,26 +223,35 @@ class Pool:
         while len(received) - start >= _LENGTH.size:
             size = _LENGTH.unpack_from(received, start)[0]
             if size > MOST_RESULT_BYTES or (worker.ready and not worker.tasks):
-                self._learn_pids()
-                with suppress(ProcessLookupError):
-                    os.kill(worker.pid, signal.SIGKILL)  # who took it over need not let it end
                 self._replace(worker)
                 return
             end = start + _LENGTH.size + size
             if end > len(received):
                 break
-            if worker.ready:
-                result = json.loads(received[start + _LENGTH.size : end])
-                ticket, _, weight = worker.tasks.popleft()
-                worker.weight -= weight
-                self._done.append((ticket, Failure(result) if isinstance(result, str) else result))
+            if worker.ready and not self._take_result(worker, received[start + _LENGTH.size : end]):
+                self._replace(worker)
+                return
             worker.ready = True
             start = end
         del received[:start]
 
+    def _take_result(self, worker: _Worker, said: bytearray) -> bool:
+        ticket, task, weight = worker.tasks[0]
+        try:
+            result = json.loads(said)
+        except (ValueError, RecursionError):
+            return False
+        if not isinstance(result, str) and not self._fits(task, result):
+            return False
+        worker.tasks.popleft()
+        worker.weight -= weight
+        self._done.append((ticket, Failure(result) if isinstance(result, str) else result))
+        return True
+
     def _replace(self, worker: _Worker) -> None:
         worker.link.close()
         self._learn_pids()
+        _kill(worker)  # who took it over need not let it end
         self._workers.remove(worker)
         self._ask(_WAIT, worker.pid)
         why = ended(self._answer())
@@ -252,6 +268,12 @@ def _pair() -> tuple[socket.socket, socket.socket]:
         return socket.socketpair()
     except OSError as error:
         raise StorageError(f"no worker process can be started: {error.strerror}") from error
+
+
+def _kill(worker: _Worker) -> None:
+    if worker.pid > 0:
+        with suppress(ProcessLookupError):
+            os.kill(worker.pid, signal.SIGKILL)
 
 
 def _load(worker: _Worker) -> tuple[int, int]:
@@ -336,9 +358,10 @@ def _labour(control: socket.socket, fd: int, make_work: Callable[[], Work]) -> N
     control.close()
     work = make_work()
     ahead = getattr(work, "ahead", None)
-    # The parent closes what it has of the connection, read or not, when it needs us no more.
+    # The parent closes what it has of the connection, read or not, when it needs us no more. `fd`
+    # stays open: it kills us once our end is closed, and how we ended is to be told.
     with (
-        socket.socket(fileno=fd) as link,
+        socket.socket(fileno=os.dup(fd)) as link,
         link.makefile("rb") as tasks,
         suppress(ConnectionResetError, BrokenPipeError),
     ):

@@ -7,6 +7,11 @@ cdef extern from "<semaphore.h>" nogil:
 
 cdef class Outlet:
     cdef readonly int fd
+    cdef int written_fd  # instead, if that of `taker`
+    cdef int stop_fd  # readable once stopping is requested, or -1
+    cdef object taker  # who waits for the reader, if stopping may be requested
+    cdef bint blocks
+    cdef size_t most_bytes  # at once
     cdef readonly str semaphore
     cdef sem_t *shared  # NULL: nobody else is waited for
     cdef double patience_s
@@ -22,5 +27,6 @@ cdef class Outlet:
     cdef join(self)
     cdef int write_all(self, const char *data, size_t count) noexcept nogil
     cdef int wait_writable(self) noexcept nogil
+    cdef int wait_for_taker(self) noexcept nogil
     cdef int take_turn(self) noexcept nogil
     cdef bint interrupted(self) noexcept nogil

@@ -1,16 +1,18 @@
 """A descriptor that text is written to without the GIL: standard output, mostly.
 
-Writes all of it however little a write takes, waits where the descriptor does not block, and takes
-turns with other processes through a named semaphore, as tcpflow's -L means it. What is written is
-the caller's, who hands over whole packets, so that no packet is torn by another process.
+Writes all of it however little a write takes, waits for whoever takes it, but not for long once
+the run is to stop, and takes turns with other processes through a named semaphore, as tcpflow's -L
+means it. What is written is the caller's, who hands over whole packets, so that no packet is torn
+by another process.
 """
 import os
 
 from daemonlogger_py.errors import StorageError, UsageError
+from daemonlogger_py.readers.stalls import Taker
 
 from cpython.exc cimport PyErr_CheckSignals
 from libc.errno cimport EAGAIN, EINTR, ENOMEM, ETIMEDOUT, errno
-from libc.stdint cimport int64_t
+from libc.stdint cimport SIZE_MAX, int64_t
 from posix.unistd cimport write as write_fd
 
 from daemonlogger_py.readers.streams.text cimport Text
@@ -21,6 +23,7 @@ cdef extern from "<fcntl.h>" nogil:
 
 cdef extern from "<poll.h>" nogil:
     enum:
+        POLLIN
         POLLOUT
     struct pollfd:
         int fd
@@ -50,6 +53,8 @@ cdef enum:
     MAX_NAME_BYTES = 250
     # Who holds the semaphore writes a few MiB; who died holding it never gives it back.
     PATIENCE_S = 60
+    # A signal that comes just before a wait does not end it: how long that may stay unnoticed.
+    NOTICE_MS = 200
 
 
 cdef class Outlet:
@@ -59,12 +64,31 @@ cdef class Outlet:
     created with the value 1 for this user's processes if there is none. Waiting for it for more
     than `patience_s` is a failure: its holder died, or is itself held up.
 
+    Once `stopping` is requested, a reader that holds the writing up is a failure, StalledError;
+    `name` is what that calls the descriptor.
+
     Raises UsageError for a name that no semaphore has, StorageError if it cannot be opened.
     """
 
-    def __cinit__(self, int fd, str semaphore=None, double patience_s=PATIENCE_S):
-        self.fd = fd
+    def __cinit__(
+        self,
+        int fd,
+        str semaphore=None,
+        double patience_s=PATIENCE_S,
+        *,
+        stopping=None,
+        str name="standard output",
+    ):
+        self.fd = self.written_fd = fd
+        self.stop_fd = -1
+        self.most_bytes = SIZE_MAX
         self.patience_s = patience_s
+        if stopping is not None:
+            self.taker = Taker(fd, name, stopping)
+            self.written_fd = self.taker.fd
+            self.stop_fd = stopping.stop_fd
+            self.blocks = self.taker.blocks
+            self.most_bytes = self.taker.most_bytes
         if semaphore is not None:
             self.semaphore = "/" + semaphore.removeprefix("/")
             self.join()
@@ -72,6 +96,10 @@ cdef class Outlet:
     def __dealloc__(self):
         if self.shared != NULL:
             sem_close(self.shared)
+
+    def __del__(self):
+        if self.taker is not None:
+            self.taker.close()
 
     cdef join(self):
         cdef bytes name = os.fsencode(self.semaphore)
@@ -87,7 +115,10 @@ cdef class Outlet:
         self.shared = opened
 
     def put(self, const unsigned char[::1] data):
-        """Write `data`, all of it. Raises OSError, StorageError, and what a signal handler does."""
+        """Write `data`, all of it.
+
+        Raises OSError, StorageError, StalledError, and what a signal handler does.
+        """
         cdef Text text
         text.data = <char *>&data[0] if data.shape[0] else NULL
         text.used = text.capacity = data.shape[0]
@@ -128,12 +159,14 @@ cdef class Outlet:
     cdef int write_all(self, const char *data, size_t count) noexcept nogil:
         cdef ssize_t written
         while count:
-            written = write_fd(self.fd, data, count)
+            if self.blocks and self.wait_writable() < 0:
+                return -1
+            written = write_fd(self.written_fd, data, min(count, self.most_bytes))
             if written >= 0:
                 data += written
                 count -= written
                 # A signal, or a descriptor that does not block, ended the write.
-                if count and self.interrupted():
+                if count and self.taker is None and self.interrupted():
                     return -1
             elif errno == EAGAIN:
                 if self.wait_writable() < 0:
@@ -146,17 +179,31 @@ cdef class Outlet:
         return 0
 
     cdef int wait_writable(self) noexcept nogil:
-        cdef pollfd waited
-        waited.fd = self.fd
-        waited.events = POLLOUT
-        waited.revents = 0
-        if poll(&waited, 1, -1) < 0:
-            if errno != EINTR:
+        cdef pollfd[2] waited
+        cdef int ready
+        waited[0].fd = self.written_fd
+        waited[0].events = POLLOUT
+        waited[1].fd = self.stop_fd  # or none
+        waited[1].events = POLLIN
+        while True:
+            waited[0].revents = waited[1].revents = 0
+            ready = poll(waited, 2, NOTICE_MS)
+            if ready < 0 and errno != EINTR:
                 self.failed_errno = errno
                 return -1
+            if ready > 0:
+                return self.wait_for_taker() if waited[1].revents else 0
             if self.interrupted():
                 return -1
-        return 0
+
+    cdef int wait_for_taker(self) noexcept nogil:
+        """The same for the short time that there is once stopping is requested."""
+        with gil:
+            try:
+                self.taker.wait()
+            except BaseException as error:
+                self.raised = error
+        return -1 if self.raised is not None else 0
 
     cdef int take_turn(self) noexcept nogil:
         cdef timespec until

@@ -1,6 +1,7 @@
 from typing_extensions import Buffer as ReadableBuffer
 
 from daemonlogger_py.flow.sink import Sink
+from daemonlogger_py.readers.inputs.stopping import Stopping
 from daemonlogger_py.readers.streams.files import Files
 
 class FlowPcaps(Sink):
@@ -22,7 +23,9 @@ class FlowPcaps(Sink):
     def close(self) -> None: ...
 
 class Unprocessed(Sink):
-    def __init__(self, path: str, *, prompt: bool = False) -> None: ...
+    def __init__(
+        self, path: str, *, prompt: bool = False, stopping: Stopping | None = None
+    ) -> None: ...
     @property
     def packets(self) -> int: ...
     @property
@@ -31,4 +34,4 @@ class Unprocessed(Sink):
     def close(self) -> None: ...
 
 class Copy:
-    def __init__(self, fd: int) -> None: ...
+    def __init__(self, fd: int, stopping: Stopping | None = None, name: str = "") -> None: ...

@@ -11,6 +11,7 @@ import struct
 from contextlib import suppress
 
 from daemonlogger_py.errors import StorageError
+from daemonlogger_py.readers.stalls import open_output
 
 from libc.stdint cimport uint8_t, uint64_t
 from libc.string cimport memset
@@ -115,8 +116,9 @@ cdef class Unprocessed(Sink):
 
     What is there is overwritten. Packets of another linktype, and those with nanoseconds behind
     others without, go to new files: `path`.1, `path`.2 and so on, past numbers that are taken.
-    `paths` are the files there are. With `prompt` nothing waits longer than one feed. Raises
-    StorageError.
+    `paths` are the files there are. With `prompt` nothing waits longer than one feed. A FIFO is
+    opened once somebody reads it. Raises StorageError, and StalledError where a reader, or that
+    nobody reads, holds it up once `stopping` is requested.
     """
 
     cdef readonly uint64_t packets
@@ -124,15 +126,17 @@ cdef class Unprocessed(Sink):
     cdef str path
     cdef uint64_t number
     cdef bint prompt
+    cdef object stopping
     cdef list copies
     cdef Copy current
 
-    def __init__(self, str path not None, *, bint prompt=False):
+    def __init__(self, str path not None, *, bint prompt=False, stopping=None):
         self.path = path
         self.prompt = prompt
+        self.stopping = stopping
         self.wants_unprocessed = True
-        self.copies = [Copy(1 if path == "-" else open_savefile(path, os.O_TRUNC))]
         self.paths = [path]
+        self.copies = [self.open_first()]
 
     def source(self, const uint8_t[::1] file_header not None):
         """The next packets are of the source that these 24 bytes begin savefiles of.
@@ -165,9 +169,12 @@ cdef class Unprocessed(Sink):
         Raises StorageError, and OSError for what standard output does not take.
         """
         cdef Copy copy
+        cdef int outcome
         failures = []
         for copy in self.copies:
-            if copy.flush() != 0:
+            with nogil:
+                outcome = copy.flush()
+            if outcome != 0:
                 failures.append(copy.outlet.failure())
             if copy.outlet.fd != 1:
                 os.close(copy.outlet.fd)
@@ -175,6 +182,12 @@ cdef class Unprocessed(Sink):
         self.current = None
         if failures:
             raise self.described(failures[0])
+
+    cdef Copy open_first(self):
+        if self.path == "-":
+            return Copy(1, self.stopping, "standard output")
+        fd = open_savefile(self.path, os.O_TRUNC, self.stopping)
+        return Copy(fd, self.stopping, f"-w {self.path}")
 
     cdef object open_next(self):
         """A new file: under a name of our own making there may be anything, a source even."""
@@ -208,11 +221,13 @@ cdef class Unprocessed(Sink):
         return 0
 
 
-cdef object open_savefile(str path, int flags):
+cdef object open_savefile(str path, int flags, stopping=None):
     """Raises StorageError, and FileExistsError where `flags` ask for a new file."""
     flags |= os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC
     try:
-        return os.open(path, flags, 0o666)
+        if stopping is None:
+            return os.open(path, flags, 0o666)
+        return open_output(path, flags, stopping, name=f"-w {path}")
     except FileExistsError:
         raise
     except OSError as error:
@@ -227,8 +242,8 @@ cdef class Copy:
     cdef Text text
     cdef bint is_regular
 
-    def __cinit__(self, int fd):
-        self.outlet = Outlet(fd)
+    def __cinit__(self, int fd, stopping=None, str name=""):
+        self.outlet = Outlet(fd, stopping=stopping, name=name)
         self.is_regular = stat.S_ISREG(os.fstat(fd).st_mode)
         memset(&self.header, 0, sizeof(FileHeader))
 
@@ -244,13 +259,16 @@ cdef class Copy:
 
     cdef begin(self, const FileHeader *header):
         """Packets from behind such a header are going to come."""
+        cdef int outcome
         if self.header.magic == 0:
             self.header = header[0]
             if not self.is_regular:
                 # What is in a pipe cannot be corrected when a source with a larger one follows.
                 self.header.snaplen = max(header.snaplen, max_caplen(header.linktype & 0xFFFF))
             put(&self.text, &self.header, FILE_HEADER_BYTES)
-            if self.flush() != 0:
+            with nogil:
+                outcome = self.flush()
+            if outcome != 0:
                 raise self.outlet.failure()
         elif self.is_regular and header.snaplen > self.header.snaplen:
             self.header.snaplen = header.snaplen

@@ -185,8 +185,7 @@ def _in_child(plugin: Plugin, outdir_fd: int | None, tasks_fd: int, answers_fd: 
         _close_all_but({tasks_fd, answers_fd} | (set() if outdir_fd is None else {outdir_fd}))
         _run(plugin, outdir_fd, tasks_fd, answers_fd)
     except BaseException as error:  # nothing may get into what the parent was doing
-        with suppress(OSError):
-            os.write(2, f"-e python: {_said(error)}\n".encode("utf-8", "replace"))
+        _complain(_said(error))
     finally:
         os._exit(0)
 
@@ -201,11 +200,14 @@ def _close_all_but(kept: set[int]) -> None:
 
 
 def _run(plugin: Plugin, outdir_fd: int | None, tasks_fd: int, answers_fd: int) -> None:
+    home = os.getpid()
     try:
         function = _load(plugin)
     except BaseException as error:  # of a user's module, which may also raise SystemExit
+        _end_unless(home, error)
         _tell(answers_fd, _FAILED, _said(error))
         os._exit(1)
+    _end_unless(home)
     _tell(answers_fd, _NOTHING, "")
     if outdir_fd is None:
         return
@@ -219,9 +221,30 @@ def _run(plugin: Plugin, outdir_fd: int | None, tasks_fd: int, answers_fd: int) 
             try:
                 answer = _called(function, outdir, name)
             except (Exception, SystemExit, KeyboardInterrupt) as error:
+                _end_unless(home, error)
                 answer = _FAILED, _said(error)
+            _end_unless(home)
             signal.setitimer(signal.ITIMER_REAL, 0)
             _tell(answers_fd, *answer)
+
+
+def _end_unless(home: int, error: BaseException | None = None) -> None:
+    """End a process that the user's code forked and that came back from it.
+
+    It has the pipes, too: an answer of its own would be taken for that of the next stream.
+    """
+    if os.getpid() == home:
+        return
+    if isinstance(error, SystemExit) and (error.code is None or isinstance(error.code, int)):
+        os._exit((error.code or 0) & 0xFF)
+    if error is not None:
+        _complain(f"in a process that the plug-in forked: {_said(error)}")
+    os._exit(1)
+
+
+def _complain(problem: str) -> None:
+    with suppress(OSError):
+        os.write(2, f"-e python: {problem}\n".encode("utf-8", "replace"))
 
 
 def _load(plugin: Plugin) -> Function:

@@ -18,7 +18,7 @@ from typing import Any
 from daemonlogger_py.config.streams import StreamsConfig
 from daemonlogger_py.readers.streams import forked
 from daemonlogger_py.readers.streams.facts import ClosedStream, Finished
-from daemonlogger_py.readers.streams.tasks import finished, given
+from daemonlogger_py.readers.streams.tasks import finished, given, is_found
 
 MOST_HELD = 4096  # streams that wait for their other direction
 MOST_BEHIND = 16_384  # streams submitted since the oldest of those
@@ -75,6 +75,7 @@ class Processor:
                 partial(_new_work, config, outdir_fd),
                 workers or forked.count(),
                 partial(_import_work, config),
+                fits=is_found,
             )
 
     @property

@@ -20,6 +20,8 @@ from typing import NamedTuple
 from daemonlogger_py import __version__
 from daemonlogger_py.config.streams import Plugin
 from daemonlogger_py.errors import StorageError
+from daemonlogger_py.readers.inputs.stopping import Stopping
+from daemonlogger_py.readers.stalls import StalledError, Taker, open_output
 from daemonlogger_py.readers.streams import dfxml
 from daemonlogger_py.readers.streams.facts import Body, Finished, PluginResult
 
@@ -56,7 +58,8 @@ class Report:
     """A report that is being written.
 
     `counts` may be set at any time, and are told from the next write on. Raises StorageError where
-    the file cannot be made or written, and for a path that is a symbolic link.
+    the file cannot be made or written, and for a path that is a symbolic link; StalledError where
+    nobody reads a FIFO, or a reader holds it up, once `stopping` is requested.
     """
 
     def __init__(
@@ -66,8 +69,10 @@ class Report:
         command_line: Sequence[str] = (),
         tdelta_ns: int = 0,
         clock: Callable[[], float] = time.monotonic,
+        stopping: Stopping,
     ) -> None:
         self.path = path
+        self._stopping = stopping
         self.counts = Counts()
         self._clock = clock
         self._began = clock()
@@ -78,9 +83,10 @@ class Report:
         self._fd = -1
         head = _head(command_line, tdelta_ns)
         with self._storage():
-            self._fd, self._in_place = _opened(path, head + self._tail(RUNNING))
+            self._fd, self._in_place = _opened(path, head + self._tail(RUNNING), stopping)
+            self._taker = Taker(self._fd, f"report {path!r}", stopping)
             if not self._in_place:  # a pipe: nothing can be written over
-                _write(self._fd, head)
+                self._pass_on(head)
         self._written_bytes = len(head)
         self._file_bytes = len(head) + len(self._tail(RUNNING))
         self._next_flush = clock() + FLUSH_SECONDS
@@ -102,6 +108,7 @@ class Report:
         try:
             self._flush(how)
         finally:
+            self._taker.close()
             os.close(self._fd)
             self._fd = -1
 
@@ -111,10 +118,17 @@ class Report:
             if self._in_place:
                 self._overwrite_tail(rows, self._tail(how))
             else:
-                _write(self._fd, rows if how == RUNNING else rows + self._tail(how))
+                self._pass_on(rows if how == RUNNING else rows + self._tail(how))
         self._rows.clear()
         self._waiting_bytes = 0
         self._next_flush = self._clock() + FLUSH_SECONDS
+
+    def _pass_on(self, data: bytes) -> None:
+        try:
+            self._taker.write(data)
+        except StalledError:
+            what = f"report {self.path!r} was held up by its reader, and has no end"
+            raise StalledError(self._stopping, what) from None
 
     def _overwrite_tail(self, rows: bytes, tail: bytes) -> None:
         try:
@@ -229,7 +243,7 @@ def _result(plugin: Plugin | None, result: PluginResult | None) -> bytes:
     ).encode()
 
 
-def _opened(path: str, content: bytes) -> tuple[int, bool]:
+def _opened(path: str, content: bytes, stopping: Stopping) -> tuple[int, bool]:
     """A descriptor of a new file at `path` that holds `content`, and True; or of a pipe, and False.
 
     What is at `path` is replaced, never written into: it may be another user's, by a hard link.
@@ -241,7 +255,8 @@ def _opened(path: str, content: bytes) -> tuple[int, bool]:
     if stat.S_ISLNK(mode):
         raise StorageError(f"report {path!r}: is a symbolic link; accepted: a file, or a new name")
     if stat.S_ISCHR(mode) or stat.S_ISFIFO(mode):
-        return os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NOCTTY), False
+        flags = os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NOCTTY
+        return open_output(path, flags, stopping, name=f"report {path!r}"), False
     if not stat.S_ISREG(mode):
         raise StorageError(f"report {path!r}: is no regular file; accepted: a file, or a new name")
     part = f"{path}.{os.getpid()}.part"
@@ -257,15 +272,12 @@ def _opened(path: str, content: bytes) -> tuple[int, bool]:
     return fd, True
 
 
-def _write(fd: int, data: bytes, offset: int | None = None) -> None:
-    """Write all of `data`: at `offset`, or where the descriptor is."""
+def _write(fd: int, data: bytes, offset: int) -> None:
+    """Write all of `data` at `offset`."""
     rest = memoryview(data)
     while rest:
-        if offset is None:
-            written = os.write(fd, rest)
-        else:
-            written = os.pwrite(fd, rest, offset)
-            offset += written
+        written = os.pwrite(fd, rest, offset)
+        offset += written
         rest = rest[written:]
 
 

@@ -19,6 +19,7 @@ from daemonlogger_py.readers.inputs.opening import Inputs, Selection
 from daemonlogger_py.readers.inputs.pump import Pump
 from daemonlogger_py.readers.inputs.stopping import StopSignals
 from daemonlogger_py.readers.progress import Progress
+from daemonlogger_py.readers.stalls import StalledError
 from daemonlogger_py.readers.streams import destination
 from daemonlogger_py.readers.streams.aftermath import Aftermath
 from daemonlogger_py.readers.streams.ending import Ending
@@ -53,7 +54,8 @@ def run(config: StreamsConfig) -> int:
     """Do what `config` asks for and return the exit status.
 
     0 also after INT, TERM or HUP, which only end the reading; 1 if something could not be read to
-    its end, or not be made of a stream. Raises DaemonloggerError.
+    its end, or not be made of a stream. Raises DaemonloggerError, StalledError among them: where a
+    reader holds up what is written, it is not waited for long after such a signal.
     """
     _require_modules(config)
     _require_descriptors(config)
@@ -68,8 +70,8 @@ def run(config: StreamsConfig) -> int:
             stack.callback(os.close, outdir_fd)
         inputs.drop_privileges()
         _require_writable(config, outdir_fd)
-        sinks = Sinks(config, outdir_fd)
-        report = _new_report(config, teller)
+        sinks = Sinks(config, outdir_fd, stopping)
+        report = _new_report(config, teller, stopping)
         aftermath = Aftermath(config, outdir_fd, report, teller, stopping)
         stack.callback(aftermath.close)
         running = Running(config, inputs, sinks, report, aftermath, teller)
@@ -132,6 +134,9 @@ class Running:
             how = INTERRUPTED if self._inputs.stopping.requested else FINISHED
         except BrokenPipeError:
             return 1  # whoever read standard output has read enough
+        except StalledError:
+            how = INTERRUPTED
+            raise
         except OSError as error:
             raise StorageError(f"standard output: {error.strerror}") from error
         finally:
@@ -148,7 +153,7 @@ class Running:
         with (
             Pump(self._inputs, self._teller.tell, idle=lambda: self._look_after(writing)) as pump,
             Writing(self._sinks.writers, pump.give_back) as writing,
-            Progress(self._inputs.total_bytes(), wanted=self._config.progress) as progress,
+            Progress(self._inputs.total_bytes(), wanted=_shows_progress(self._config)) as progress,
         ):
             self._feed_all(pump, writing, progress)
             self._open_at_end = self._engine.counters().open_streams
@@ -211,12 +216,23 @@ class Running:
         )
 
 
-def _new_report(config: StreamsConfig, teller: Teller) -> Report | None:
+def _shows_progress(config: StreamsConfig) -> bool:
+    """Whether a bar is wanted, and would not be drawn over what is printed on the terminal."""
+    prints = config.console is not None or config.json or config.unprocessed == "-"
+    return config.progress and not (prints and os.isatty(destination.STANDARD_OUTPUT))
+
+
+def _new_report(config: StreamsConfig, teller: Teller, stopping: StopSignals) -> Report | None:
     if config.report is None:
         return None
     refuse_inputs(config, "-X", config.report)
     teller.detail(f"reportfilename: {config.report}")
-    return Report(config.report, command_line=config.command_line, tdelta_ns=config.tdelta_ns)
+    return Report(
+        config.report,
+        command_line=config.command_line,
+        tdelta_ns=config.tdelta_ns,
+        stopping=stopping,
+    )
 
 
 def _selection(config: StreamsConfig) -> Selection:

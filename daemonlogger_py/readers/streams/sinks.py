@@ -15,6 +15,7 @@ from daemonlogger_py.errors import UsageError
 from daemonlogger_py.flow.ordered import OrderedSink, Ordering
 from daemonlogger_py.flow.sink import Sink
 from daemonlogger_py.readers.inputs.directory import holds_capture
+from daemonlogger_py.readers.inputs.stopping import Stopping
 from daemonlogger_py.readers.streams import destination
 from daemonlogger_py.readers.streams.batch import Batch
 from daemonlogger_py.readers.streams.files import Files
@@ -35,11 +36,17 @@ _OTHER_DESCRIPTORS = 64  # what else the process has open
 class Sinks:
     """The sinks of a run that `config` describes; `outdir_fd` stays the caller's.
 
-    Raises UsageError for a template that names no files, and StorageError.
+    Once `stopping` is requested, if it may be, who reads what is written does not hold it up for
+    long.
+
+    Raises UsageError for a template that names no files, StorageError and StalledError.
     """
 
-    def __init__(self, config: StreamsConfig, outdir_fd: int | None) -> None:
+    def __init__(
+        self, config: StreamsConfig, outdir_fd: int | None, stopping: Stopping | None = None
+    ) -> None:
         self._config = config
+        self._stopping = stopping
         self._outdir_fd = outdir_fd
         self._template = Template(config.template, config.bins, config.always_count)
         self._writer_count = _writer_count(config)
@@ -50,6 +57,11 @@ class Sinks:
         self._unprocessed = self._new_unprocessed()
         self.writers = self._new_writers()
         self.sink = self._combined()
+
+    @property
+    def counts_gaps(self) -> bool:
+        """Whether `gap_streams` and `gap_bytes` say what is missing."""
+        return self._store is not None
 
     @property
     def gap_streams(self) -> int:
@@ -140,7 +152,7 @@ class Sinks:
         from daemonlogger_py.readers.streams.printing import Printing
 
         return Printing(
-            Outlet(destination.STANDARD_OUTPUT, console.semaphore),
+            Outlet(destination.STANDARD_OUTPUT, console.semaphore, stopping=self._stopping),
             self._template,
             prefix=destination.prefix_of(self._config.outdir),
             names=console.names,
@@ -168,7 +180,7 @@ class Sinks:
         refuse_inputs(self._config, "-w", self._config.unprocessed)
         _refuse_listed(self._config, "-w", self._config.unprocessed)
         _refuse_report(self._config, "-w", self._config.unprocessed)
-        return Unprocessed(self._config.unprocessed, prompt=self._prompt)
+        return Unprocessed(self._config.unprocessed, prompt=self._prompt, stopping=self._stopping)
 
     def _new_writers(self) -> list[Writer]:
         config = self._config

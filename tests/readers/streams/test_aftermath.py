@@ -2,10 +2,12 @@
 
 import os
 import sys
+from functools import partial
 
 import pytest
 
 from daemonlogger_py.config.streams import StreamsConfig
+from daemonlogger_py.readers.streams import commands
 from daemonlogger_py.readers.streams.aftermath import Aftermath
 from tests.flow.segments import Side
 from tests.readers.streams.stored import Stored
@@ -115,6 +117,20 @@ def test_a_command_is_run_for_each_file_and_its_failure_is_told(tmp_path, direct
     assert sorted(seen.read_text().split()) == [f"{tmp_path}/{name}" for name in NAMES]
     assert aftermath.failures == 1
     assert [NAMES[2] in line for line in told] == [True]
+
+
+@pytest.mark.parametrize(("stopping", "failures"), [(False, 0), (True, 5)])
+def test_commands_are_given_up_only_after_a_stop(
+    tmp_path, directory_fd, monkeypatch, stopping, failures
+):
+    monkeypatch.setattr(commands, "Patience", partial(commands.Patience, limit_s=0))
+    monkeypatch.setattr(NotStopping, "requested", stopping)
+    code = "import time; time.sleep(60 if '--wait' in __import__('sys').argv else 0.1)"
+    wait = ("--wait",) if stopping else ()
+    command = (sys.executable, "-c", code, *wait)
+    _, aftermath = ended(tmp_path, directory_fd, [], tcp_command=command)
+
+    assert aftermath.failures == failures
 
 
 def test_a_descriptor_is_told_of_each_file(tmp_path, directory_fd):

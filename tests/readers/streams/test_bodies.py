@@ -93,6 +93,23 @@ def test_damaged_is_kept_as_sent_beside_what_was_decoded(extract):
     assert all("damaged" in " ".join(body.problems) for body in made.bodies)
 
 
+def test_padding_behind_the_compressed_data_is_no_problem(extract):
+    packed = gzip.compress(NOISE)
+    made, files = extract(response(packed + bytes(9), HTML, GZIP))
+    assert files == {"s-HTTPBODY-001.html": NOISE}
+    assert made.bodies[0].problems == ()
+
+
+def test_bytes_behind_the_compressed_data_are_kept_as_sent(extract):
+    packed = gzip.compress(NOISE) + b"and more"
+    made, files = extract(response(packed, HTML, GZIP))
+    assert files == {"s-HTTPBODY-001.html": NOISE, "s-HTTPBODY-001.html.gz": packed}
+    assert all(
+        "8 bytes are behind the end of the compressed data" in body.problems[0]
+        for body in made.bodies
+    )
+
+
 def test_what_is_not_encoded_at_all_is_kept(extract):
     made, files = extract(response(TEXT, HTML, GZIP))
     assert files == {"s-HTTPBODY-001.html.gz": TEXT}
@@ -177,7 +194,34 @@ def test_names_of_the_man_page(extract):
 def test_man_page_names_of_what_is_damaged(extract):
     made, files = extract(response(b"junk", GZIP), man_names=True)
     assert set(files) == {"s-HTTP", "s-HTTPBODY"}
-    assert "damaged" in made.notes[0]
+    assert [len(body.problems) for body in made.bodies] == [0, 1]
+    assert "damaged" in made.bodies[1].problems[0]
+    assert made.notes == []
+
+
+def test_man_page_names_of_what_is_damaged_behind_its_beginning(extract):
+    packed = gzip.compress(NOISE)
+    made, files = extract(response(packed[:-20], GZIP), man_names=True)
+    assert files["s-HTTPBODY"] == packed[:-20]
+    assert NOISE.startswith(files["s-HTTPBODY-GZIP"])
+    assert [(body.filename, body.problems) for body in made.bodies] == [
+        ("s-HTTP", ()),
+        ("s-HTTPBODY", ("kept as sent: the compressed data ends too early",)),
+        ("s-HTTPBODY-GZIP", ("the compressed data ends too early",)),
+    ]
+
+
+def test_man_page_names_of_a_coding_nobody_knows(extract):
+    made, files = extract(response(b"?", b"Content-Encoding: none-such"), man_names=True)
+    assert set(files) == {"s-HTTP", "s-HTTPBODY"}
+    assert "'none-such' cannot be undone" in made.bodies[1].problems[0]
+
+
+def test_man_page_names_of_what_is_to_be_left_encoded(extract):
+    data = response(b"?", b"Content-Encoding: none-such")
+    made, files = extract(data, man_names=True, decompress=False)
+    assert set(files) == {"s-HTTP", "s-HTTPBODY"}
+    assert [body.problems for body in made.bodies] == [(), ()]
 
 
 def test_problem_of_a_message_without_a_file_is_a_note(extract):

@@ -3,11 +3,13 @@
 import os
 import signal
 import sys
+import threading
 import time
+from contextlib import suppress
 
 import pytest
 
-from daemonlogger_py.readers.streams.commands import Alerts, Commands
+from daemonlogger_py.readers.streams.commands import Alerts, Commands, Patience
 
 
 @pytest.fixture
@@ -77,7 +79,7 @@ def test_run_does_not_wait_once_it_is_to_stop(told):
     for _ in range(4):
         commands.run("1", lambda: True)
     assert commands.done == 0
-    commands.finish(limit_s=0, grace_s=5)
+    commands.finish(lambda: True, grace_s=5)
     assert "not run for 3 files" in told[0]
 
 
@@ -89,8 +91,35 @@ def test_commands_that_do_not_end_are_made_to(told):
     (process, _) = next(iter(commands._running.values()))
     while time.monotonic() < deadline and not _ignores_term(process.pid):
         time.sleep(0.01)
-    commands.finish(limit_s=0, grace_s=0.2)
+    commands.finish(lambda: True, grace_s=2)
     assert told == [f"{sys.executable} FILE: was ended by SIGKILL"]
+
+
+def test_patience_ends_some_time_behind_the_stop(monkeypatch):
+    now = 0.0
+    stopped = False
+    monkeypatch.setattr("daemonlogger_py.readers.streams.commands.monotonic", lambda: now)
+    patience = Patience(lambda: stopped, 60.0)
+    assert not patience.is_over()
+    now = 1e6
+    assert not patience.is_over()
+    stopped = True
+    assert not patience.is_over()
+    now += 59
+    assert not patience.is_over()
+    now += 1
+    assert patience.is_over()
+
+
+def test_commands_are_waited_for_while_there_is_time(told, tmp_path):
+    script = "import sys,time; time.sleep(.2); open(sys.argv[1],'w').close()"
+    commands = Commands((sys.executable, "-c", script), told.append, at_once=2)
+    paths = [tmp_path / str(number) for number in range(4)]
+    for path in paths:
+        commands.run(str(path))
+    commands.finish(Patience(lambda: False, 0.0).is_over)
+    assert (commands.done, commands.failed, told) == (4, 0, [])
+    assert all(path.exists() for path in paths)
 
 
 def _ignores_term(pid):
@@ -108,20 +137,39 @@ def test_command_is_in_a_session_of_its_own_without_input(told, tmp_path):
     assert (tmp_path / "out").read_text() == "True\n''\n"
 
 
-def test_alerts():
+def test_alerts(stopping):
     reader, writer = os.pipe()
-    alerts = Alerts(writer, pytest.fail)
+    alerts = Alerts(writer, pytest.fail, stopping)
     alerts.opened("out/a")
     alerts.closed("out/a")
     assert os.read(reader, 100) == b"open\tout/a\nclose\tout/a\n"
+    alerts.close()
     os.close(reader)
     os.close(writer)
 
 
-def test_descriptor_nobody_reads_is_told_once(told):
+@pytest.mark.usefixtures("impatient")
+def test_descriptor_whose_reader_takes_nothing_is_told_once_somebody_asks(told, stopping):
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(writer, bytes(4096))
+    os.set_blocking(writer, True)
+    threading.Timer(0.2, stopping.request).start()
+    alerts = Alerts(writer, told.append, stopping)
+    alerts.opened("a")
+    alerts.closed("a")
+    alerts.close()
+    os.close(reader)
+    os.close(writer)
+    assert told == [f"descriptor {writer} is told of no more files: whoever reads it holds it up"]
+
+
+def test_descriptor_nobody_reads_is_told_once(told, stopping):
     reader, writer = os.pipe()
     os.close(reader)
-    alerts = Alerts(writer, told.append)
+    alerts = Alerts(writer, told.append, stopping)
     alerts.opened("a")
     alerts.closed("a")
     os.close(writer)

@@ -1,12 +1,14 @@
 """The last lines: nothing when nothing is missing, and a line for each thing that is."""
 
+import pytest
+
 from daemonlogger_py.config.streams import Console, StreamsConfig
 from daemonlogger_py.flow.engine import Engine
 from daemonlogger_py.readers.streams import ending
 from daemonlogger_py.readers.streams.aftermath import Aftermath
 from daemonlogger_py.readers.streams.sinks import Sinks
 from daemonlogger_py.readers.streams.teller import Teller
-from tests.flow.segments import ETHERNET, Side, records, timed
+from tests.flow.segments import ETHERNET, Side, cut, records, timed
 
 CLIENT = Side()
 CONFIG = StreamsConfig(store=False, report=None)
@@ -19,7 +21,7 @@ class NotStopping:
 def lines(frames, config=CONFIG, poor_bodies=0, unread_streams=0, **engine_options):
     sinks = Sinks(config, None)
     engine = Engine(sinks.sink, **engine_options)
-    engine.feed(records(timed(frames)), ETHERNET)
+    engine.feed(records(frames if isinstance(frames[0], tuple) else timed(frames)), ETHERNET)
     engine.finish()
     aftermath = Aftermath(config, None, None, Teller(config), NotStopping())
     aftermath.poor_bodies = poor_bodies
@@ -42,10 +44,34 @@ def test_missing_bytes():
     assert lines(frames, CONFIG._replace(gaps=True)) == ["2 bytes are missing in 1 of 2 streams"]
 
 
+def test_totals_have_what_was_odd():
+    def totals(frames):
+        sinks = Sinks(CONFIG, None)
+        engine = Engine(sinks.sink)
+        engine.feed(records(timed(frames)), ETHERNET)
+        aftermath = Aftermath(CONFIG, None, None, Teller(CONFIG), NotStopping())
+        return list(ending.Ending(CONFIG, engine, sinks, aftermath).totals())
+
+    plain = ["Total flows processed: 1", "Total packets processed: 1"]
+    assert totals([CLIENT.syn()]) == plain
+    assert totals([CLIENT.syn(), CLIENT.syn()[:-1], b"frame"]) == [
+        *plain,
+        "Odd packets: CUT_LINK_HEADER 1, IP_LENGTH_BEYOND_FRAME 1, CUT_TRANSPORT_HEADER 1",
+    ]
+
+
 def test_limits():
     (line,) = lines([Side(port=port).syn() for port in range(1, 5)], max_flows=2)
 
     assert line.startswith("2 flows were closed early for --max-flows or --memory")
+
+
+@pytest.mark.parametrize("captured", [10, 30, 50])  # within Ethernet's, IP's and TCP's
+def test_packets_cut_within_their_headers(captured):
+    record = 10**18, CLIENT.sends(0, b"abc")
+
+    (line,) = lines([cut(record, captured)])
+    assert line.startswith("1 packets end within their headers, cut by a short snapshot length")
 
 
 def test_fragments_without_the_rest():
@@ -92,11 +118,26 @@ def test_bytes_too_late_for_their_order():
 def test_bytes_too_late_for_a_gap_that_was_given_up():
     many = [CLIENT.sends(5 + 60_000 * number, b"x" * 60_000) for number in range(80)]
 
-    (line,) = lines([CLIENT.syn(), *many, CLIENT.sends(0, b"early")], ORDERED)
-    assert line == (
+    passed_over, late = lines([CLIENT.syn(), *many, CLIENT.sends(0, b"early")], ORDERED)
+    assert passed_over.startswith("5 bytes in 1 holes of the streams were not there")
+    assert late == (
         "5 bytes came too late to be printed in order;"
         " 1 gaps were not waited for any longer: too much came behind"
     )
+
+
+def test_holes_that_printing_in_order_closes_up(tmp_path):
+    frames = [CLIENT.syn(), CLIENT.sends(2, b"c"), CLIENT.sends(5, b"f"), Side(port=1).syn()]
+    line = "4 bytes in 2 holes of the streams were not there to be printed in order"
+
+    assert lines(frames, ORDERED) == [f"{line}; --gaps prints where"]
+    assert lines(frames, ORDERED._replace(gaps=True)) == [line]
+    raw = ORDERED._replace(console=Console(ordered=True, raw=True))
+    assert lines(frames, raw) == [line]
+    # Once, where a report has them.
+    reported = ORDERED._replace(report=str(tmp_path / "report.xml"))
+    (line,) = lines(frames, reported)
+    assert line.startswith("4 bytes are missing in 1 of 2 streams")
 
 
 def test_bodies():

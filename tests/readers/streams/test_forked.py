@@ -34,6 +34,13 @@ def work(task):
         with link() as taken_over:
             taken_over.sendall(argument.encode("latin-1"))
             time.sleep(60)
+    if what == "leave":
+        for fd in filter(is_socket, map(int, os.listdir("/proc/self/fd"))):
+            os.close(fd)
+        time.sleep(60)
+    if what == "linger":
+        signal.signal(signal.SIGALRM, lambda *_: time.sleep(60))
+        signal.setitimer(signal.ITIMER_REAL, 0.2)
     if what == "double":
         return [argument * 2]
     if what == "raise":
@@ -138,6 +145,14 @@ class Foreseeing:
         return [task in self.seen]
 
 
+class Failing:
+    def ahead(self, tasks):
+        raise ZeroDivisionError
+
+    def __call__(self, task):
+        return [task]
+
+
 def test_tasks_are_told_ahead():
     pool = Pool(Foreseeing, 2)
     for ticket in range(100):
@@ -198,8 +213,11 @@ def test_dead_worker_costs_its_result_only(pool, task, problem):
     [
         (struct.pack("<I", 3) + b"[1]") * 3,
         struct.pack("<I", forked.MOST_RESULT_BYTES + 1) + b"[1]",
+        struct.pack("<I", 3) + b"xyz",
+        struct.pack("<I", 3) + b'"\xff"',
+        struct.pack("<I", 1_000_000) + b"[" * 1_000_000,
     ],
-    ids=["more results than tasks", "too long a result"],
+    ids=["more results than tasks", "too long a result", "no JSON", "no UTF-8", "too deep"],
 )
 def test_worker_that_says_what_none_would_is_ended(said):
     pool = Pool(lambda: work, 1)
@@ -212,6 +230,57 @@ def test_worker_that_says_what_none_would_is_ended(said):
         assert pool.pids != [hostile]
         assert first in ([1], Failure("its worker process was ended by SIGKILL"))
     finally:
+        pool.close()
+
+
+def test_result_that_does_not_fit_its_task_ends_the_worker():
+    pool = Pool(lambda: work, 1, fits=lambda task, result: result == [task[1] * 2])
+    try:
+        (hostile,) = pool.pids
+        pool.give(1, ("none", 3), 1)
+        pool.give(2, ("double", 4), 1)
+        pool.give(3, ("raise", "why"), 1)
+        assert results(pool) == {
+            1: Failure("its worker process was ended by SIGKILL"),
+            2: [8],
+            3: Failure("ValueError: why"),
+        }
+        assert pool.pids != [hostile]
+    finally:
+        pool.close()
+
+
+def test_worker_that_closes_its_link_and_lives_on_is_not_waited_for():
+    pool = Pool(lambda: work, 1)
+    try:
+        (hostile,) = pool.pids
+        begin = time.monotonic()
+        pool.give(1, ("leave", None), 1)
+        pool.give(2, ("double", 4), 1)
+        found = results(pool)
+        assert time.monotonic() - begin < 30
+        assert found == {1: Failure("its worker process was ended by SIGKILL"), 2: [8]}
+        assert not os.path.exists(f"/proc/{hostile}")
+    finally:
+        pool.close()
+
+
+def test_worker_that_lives_on_when_it_is_not_needed_is_not_waited_for():
+    pool = Pool(lambda: work, 1)
+    pool.give(1, ("linger", None), 1)
+    assert results(pool) == {1: [None]}
+    time.sleep(0.4)  # until it lingers, deaf to the end of its connection
+    begin = time.monotonic()
+    pool.close()
+    assert time.monotonic() - begin < 30
+
+
+def test_how_a_worker_ended_by_itself_is_told():
+    """It is killed once its end is seen, which is not before it is at its end."""
+    for _ in range(20):
+        pool = Pool(Failing, 1)
+        pool.give(1, ("double", 4), 1)
+        assert results(pool) == {1: Failure("its worker process ended with status 1")}
         pool.close()
 
 

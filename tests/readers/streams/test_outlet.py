@@ -2,14 +2,18 @@
 
 import os
 import signal
+import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from daemonlogger_py.errors import StorageError, UsageError
+from daemonlogger_py.readers.inputs.stopping import Stopping, StopSignals
+from daemonlogger_py.readers.stalls import StalledError
 from daemonlogger_py.readers.streams.outlet import Outlet
 
 MANY = bytes(range(256)) * 20_000  # more than any pipe holds
@@ -92,6 +96,73 @@ def test_signal_handler_ends_the_wait_for_a_reader(pipe: tuple[int, int], flags:
             Outlet(pipe[1]).put(MANY)
     finally:
         signal.signal(signal.SIGUSR1, before)
+
+
+@pytest.fixture(params=["pipe", "pipe that does not block", "socket"])
+def link(request: pytest.FixtureRequest) -> Iterator[tuple[int, int]]:
+    """A descriptor to read from, and one to write to."""
+    if request.param == "socket":
+        one, other = socket.socketpair()
+        ends = one.detach(), other.detach()
+    else:
+        ends = os.pipe()
+        os.set_blocking(ends[1], request.param == "pipe")
+    yield ends
+    for fd in ends:
+        with suppress(OSError):
+            os.close(fd)
+
+
+def test_who_may_be_stopped_writes_all_while_nobody_asks(
+    link: tuple[int, int], stopping: Stopping
+) -> None:
+    taken: list[bytes] = []
+    thread = reader(link[0], taken)
+
+    outlet = Outlet(link[1], stopping=stopping)
+    outlet.put(b"first ")
+    outlet.put(MANY)
+    del outlet
+    os.close(link[1])
+    thread.join()
+
+    assert b"".join(taken) == b"first " + MANY
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("when_s", [0.0, 0.4])
+def test_a_reader_that_takes_nothing_is_not_waited_for_once_somebody_asks(
+    link: tuple[int, int], stopping: Stopping, when_s: float
+) -> None:
+    threading.Timer(when_s, stopping.request).start()
+    with pytest.raises(StalledError, match="stopped: the console was held up by its reader"):
+        Outlet(link[1], stopping=stopping, name="the console").put(MANY)
+
+
+def test_a_reader_that_goes_on_gets_all_although_somebody_asks(
+    link: tuple[int, int], stopping: Stopping
+) -> None:
+    stopping.request()
+    taken: list[bytes] = []
+    thread = threading.Timer(0.3, lambda: reader(link[0], taken).join())
+    thread.start()
+    Outlet(link[1], stopping=stopping).put(MANY)
+    os.close(link[1])
+    thread.join()
+
+    assert b"".join(taken) == MANY
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_signal_that_asks_is_noticed_while_nothing_is_taken(link: tuple[int, int]) -> None:
+    main = threading.main_thread().ident
+    assert main is not None
+    with StopSignals() as stopping:
+        threading.Timer(0.3, signal.pthread_kill, (main, signal.SIGTERM)).start()
+        with pytest.raises(StalledError, match="stopped by SIGTERM: ") as caught:
+            Outlet(link[1], stopping=stopping).put(MANY)
+
+    assert caught.value.exit_status == 128 + signal.SIGTERM
 
 
 def test_semaphore_is_given_back_after_each_write(pipe: tuple[int, int], name: str) -> None:

@@ -1,6 +1,7 @@
 """Savefiles of packets: one for each stream's addresses, and one of what belongs to none."""
 
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +10,8 @@ import pytest
 
 from daemonlogger_py.errors import StorageError
 from daemonlogger_py.flow.engine import Engine
+from daemonlogger_py.readers.inputs.stopping import Stopping
+from daemonlogger_py.readers.stalls import StalledError
 from daemonlogger_py.readers.streams.files import Files
 from daemonlogger_py.readers.streams.names import Template
 from daemonlogger_py.readers.streams.packets import FlowPcaps, Unprocessed
@@ -383,6 +386,47 @@ def test_pipe_whose_reader_went_away(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="fifo: Broken pipe"):
         Engine(sink).feed(records(timed([datagram(1)])), ETHERNET)
     sink.close()
+
+
+def test_a_fifo_that_nobody_reads_is_waited_for_until_somebody_asks(
+    tmp_path: Path, stopping: Stopping
+) -> None:
+    path = tmp_path / "fifo"
+    os.mkfifo(path)
+    threading.Timer(0.2, stopping.request).start()
+    with pytest.raises(StalledError, match=r"stopped: nobody reads -w .*/fifo"):
+        Unprocessed(str(path), stopping=stopping)
+
+
+def test_a_fifo_whose_reader_comes_late_gets_all(tmp_path: Path, stopping: Stopping) -> None:
+    path = tmp_path / "fifo"
+    os.mkfifo(path)
+    got: list[bytes] = []
+    reader = threading.Timer(0.3, lambda: got.append(path.read_bytes()))
+    reader.start()
+    sink = Unprocessed(str(path), stopping=stopping)
+    sink.source(header())
+    Engine(sink).feed(records(timed([datagram(n) for n in range(5000)])), ETHERNET)
+    sink.close()
+    reader.join()
+
+    assert len(parse(got[0]).records) == 5000
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_fifo_whose_reader_takes_nothing_holds_up_nobody_who_is_asked(
+    tmp_path: Path, stopping: Stopping
+) -> None:
+    path = tmp_path / "fifo"
+    os.mkfifo(path)
+    reading = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    sink = Unprocessed(str(path), stopping=stopping)
+    sink.source(header())
+    stopping.request()
+    with pytest.raises(StalledError, match=r"stopped: -w .*/fifo was held up by its reader"):
+        Engine(sink).feed(records(timed([datagram(n) for n in range(50_000)])), ETHERNET)
+    sink.close()
+    os.close(reading)
 
 
 @contextmanager

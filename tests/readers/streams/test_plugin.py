@@ -56,6 +56,16 @@ def prints(stream):
 def descriptors(stream):
     return " ".join(sorted(os.listdir("/proc/self/fd"), key=int))
 
+def forks(stream):
+    pid = os.fork()
+    if not pid and stream == b"raises":
+        os.execv("/no/such/program", ["x"])
+    if not pid and stream == b"exits":
+        sys.exit(3)
+    if not pid:
+        return "of the child"
+    return f"{stream} {os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])}"
+
 class Holder:
     @staticmethod
     def method(stream):
@@ -126,10 +136,20 @@ def test_what_goes_wrong_costs_one_result(host):
     assert call(b"length").text
 
 
+def test_only_the_process_itself_answers(host, capfd):
+    call = host("forks")
+    assert call(b"returns") == PluginResult("b'returns' 1")
+    assert call(b"raises") == PluginResult("b'raises' 1")
+    assert call(b"exits") == PluginResult("b'exits' 3")
+    assert call(b"again") == PluginResult("b'again' 1")
+    (line,) = capfd.readouterr().err.splitlines()
+    assert line.startswith("-e python: in a process that the plug-in forked: FileNotFoundError")
+
+
 @pytest.mark.parametrize("function", ["endless", "deaf"])
 def test_what_does_not_end_is_ended(host, function):
-    call = host("odd", timeout_s=0.3)
-    assert call(function.encode()).problem == "it did not end within 0.3 s"
+    call = host("odd", timeout_s=2)
+    assert call(function.encode()).problem == "it did not end within 2 s"
     assert call(b"length").text
 
 
@@ -187,6 +207,23 @@ def test_check(module):
 def test_check_refuses(module, name, function, problem):
     with pytest.raises(UsageError, match=f"-e python: .*{problem}"):
         check(Plugin(module, name, function))
+
+
+@pytest.mark.parametrize("then", ["", "if not pid: raise ValueError"])
+def test_only_the_process_itself_says_that_the_module_is_there(tmp_path, then):
+    path = tmp_path / "forks_of_tests.py"
+    path.write_text(
+        "import os\npid = os.fork()\n"
+        f"{then}\n"
+        "status = os.waitpid(pid, 0)[1] if pid else None\n"
+        "def f(stream): return str(os.waitstatus_to_exitcode(status))\n"
+    )
+    (tmp_path / "stream").touch()
+    outdir_fd = os.open(tmp_path, os.O_RDONLY)
+    made = PluginHost(Plugin(str(tmp_path), "forks_of_tests", "f"), outdir_fd)
+    assert [made.call("stream") for _ in range(3)] == [PluginResult("1")] * 3
+    made.close()
+    os.close(outdir_fd)
 
 
 def test_module_that_ends_the_process(tmp_path):

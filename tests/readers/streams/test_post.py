@@ -189,6 +189,16 @@ def test_dead_worker_costs_one_result(processor, stream):
     assert second.md5 == hashlib.md5(b"x").hexdigest()
 
 
+@pytest.mark.parametrize("said", [[], [["md5"]], {"a": 1}, [5]])
+def test_worker_that_says_what_is_no_result_costs_one(processor, stream, monkeypatch, said):
+    monkeypatch.setattr(post_work.Work, "__call__", lambda *_: said)
+    one = processor(workers=1)
+    one.submit(stream(0, b"x"))
+    (only,) = one.finish()
+    assert only.failed
+    assert only.notes == ("stream0: not processed: its worker process was ended by SIGKILL",)
+
+
 def test_nothing_to_do_needs_no_process(processor, stream):
     one = processor(StreamsConfig())
     assert one.pids == []

@@ -16,6 +16,8 @@ import pytest
 import daemonlogger_py
 from daemonlogger_py.config.streams import Plugin
 from daemonlogger_py.errors import StorageError
+from daemonlogger_py.readers.inputs.stopping import Stopping
+from daemonlogger_py.readers.stalls import StalledError
 from daemonlogger_py.readers.streams import report as module
 from daemonlogger_py.readers.streams.dfxml import fileobject
 from daemonlogger_py.readers.streams.facts import Body, ClosedStream, Finished, PluginResult
@@ -35,6 +37,10 @@ ROW = fileobject(
     differing_bytes=1, with_gaps=True,
 )  # fmt: skip
 ROW_IPV6 = fileobject(b"", None, bytes(16), b"\xff" * 10 + bytes(6), first_ns=1)
+
+
+STOPPING = Stopping()  # which nobody requests
+report_at = functools.partial(Report, stopping=STOPPING)
 
 
 class Clock:
@@ -66,7 +72,7 @@ def validate(path: Path) -> None:
 
 def test_it_is_a_document_from_the_start(tmp_path) -> None:
     path = tmp_path / "report.xml"
-    report = Report(str(path), command_line=("dlctl", "streams"))
+    report = report_at(str(path), command_line=("dlctl", "streams"))
     assert read(path).findtext("outcome") == "running"
     assert os.listdir(tmp_path) == ["report.xml"]
     validate(path)
@@ -77,7 +83,7 @@ def test_it_is_a_document_from_the_start(tmp_path) -> None:
 
 def test_rows_come_in_order_and_counts_with_them(tmp_path) -> None:
     path = tmp_path / "report.xml"
-    report = Report(str(path), tdelta_ns=-1_500_000_000)
+    report = report_at(str(path), tdelta_ns=-1_500_000_000)
     report.append(ROW)
     report.append(ROW_IPV6 + ROW)
     report.counts = Counts(1, 2, 3, 4, 5, {"cut <short>": 6}, 7)
@@ -98,7 +104,7 @@ def test_rows_come_in_order_and_counts_with_them(tmp_path) -> None:
 
 def test_the_order_of_elements_is_that_of_tcpflow(tmp_path) -> None:
     path = tmp_path / "report.xml"
-    Report(str(path)).close()
+    report_at(str(path)).close()
     root = read(path)
     tcpflow = [
         "metadata", "creator", "configuration", "tdelta", "configuration", "summary",
@@ -113,7 +119,7 @@ def test_the_order_of_elements_is_that_of_tcpflow(tmp_path) -> None:
 
 def test_where_it_comes_from(tmp_path) -> None:
     path = tmp_path / "report.xml"
-    Report(str(path), command_line=("dlctl", "streams", "-o", "a b", "tcp & 'x'\x1b")).close()
+    report_at(str(path), command_line=("dlctl", "streams", "-o", "a b", "tcp & 'x'\x1b")).close()
     creator = read(path).find("creator")
     assert creator is not None
     assert creator.findtext("version") == daemonlogger_py.__version__
@@ -130,7 +136,7 @@ def test_where_it_comes_from(tmp_path) -> None:
 def test_a_user_without_a_name(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(os, "getuid", lambda: 3_999_999_999)
     path = tmp_path / "report.xml"
-    Report(str(path)).close()
+    report_at(str(path)).close()
     assert read(path).findtext("creator/execution_environment/username") == ""
     validate(path)
 
@@ -138,7 +144,7 @@ def test_a_user_without_a_name(tmp_path, monkeypatch) -> None:
 def test_it_is_written_once_a_second_or_when_there_is_much(tmp_path) -> None:
     clock = Clock()
     path = tmp_path / "report.xml"
-    report = Report(str(path), clock=clock)
+    report = report_at(str(path), clock=clock)
     report.append(ROW)
     assert rows(path) == []
     clock.seconds += 1
@@ -159,7 +165,7 @@ def test_it_is_written_once_a_second_or_when_there_is_much(tmp_path) -> None:
 def test_a_tail_that_became_shorter_leaves_nothing_behind(tmp_path) -> None:
     clock = Clock()
     path = tmp_path / "report.xml"
-    report = Report(str(path), clock=clock)
+    report = report_at(str(path), clock=clock)
     report.counts = Counts(oddities={"x" * 2000: 1})
     report.append(ROW)
     clock.seconds += 1
@@ -174,7 +180,7 @@ def test_one_that_was_there_is_replaced_and_never_written_into(tmp_path) -> None
     path, other = tmp_path / "report.xml", tmp_path / "somebody's"
     other.write_text("precious")
     os.link(other, path)
-    Report(str(path)).close()
+    report_at(str(path)).close()
     assert other.read_text() == "precious"
     assert read(path).findtext("outcome") == "finished"
 
@@ -183,7 +189,7 @@ def test_a_symbolic_link_is_refused(tmp_path) -> None:
     path, other = tmp_path / "report.xml", tmp_path / "other"
     path.symlink_to(other)
     with pytest.raises(StorageError, match="is a symbolic link; accepted: "):
-        Report(str(path))
+        report_at(str(path))
     assert not other.exists()
 
 
@@ -193,7 +199,7 @@ def test_a_symbolic_link_is_refused(tmp_path) -> None:
 )
 def test_where_none_can_be(tmp_path, name: str, message: str) -> None:
     with pytest.raises(StorageError, match=message) as error:
-        Report(str(tmp_path / name))
+        report_at(str(tmp_path / name))
     assert repr(str(tmp_path / name)) in str(error.value)
     assert os.listdir(tmp_path) == []
 
@@ -201,10 +207,31 @@ def test_where_none_can_be(tmp_path, name: str, message: str) -> None:
 def test_the_mode_is_what_the_umask_leaves(tmp_path) -> None:
     before = os.umask(0o027)
     try:
-        Report(str(tmp_path / "report.xml")).close()
+        report_at(str(tmp_path / "report.xml")).close()
     finally:
         os.umask(before)
     assert stat.S_IMODE((tmp_path / "report.xml").stat().st_mode) == 0o640
+
+
+def test_a_pipe_that_nobody_reads_is_waited_for_until_somebody_asks(tmp_path, stopping) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    threading.Timer(0.2, stopping.request).start()
+    with pytest.raises(StalledError, match=r"stopped: nobody reads report '.*/pipe'"):
+        Report(str(path), stopping=stopping)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_pipe_whose_reader_takes_nothing_holds_up_nobody_who_is_asked(tmp_path, stopping) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    reading = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    report = Report(str(path), stopping=stopping)
+    threading.Timer(0.2, stopping.request).start()
+    report.append(ROW * 400)
+    with pytest.raises(StalledError, match=r"stopped: report '.*/pipe' was held up by its reader"):
+        report.close()
+    os.close(reading)
 
 
 def test_a_pipe_gets_it_in_one_go(tmp_path) -> None:
@@ -213,7 +240,7 @@ def test_a_pipe_gets_it_in_one_go(tmp_path) -> None:
     got: list[bytes] = []
     reader = threading.Thread(target=lambda: got.append(path.read_bytes()))
     reader.start()
-    report = Report(str(path))
+    report = report_at(str(path))
     for _ in range(2000):
         report.append(ROW)
     report.close()
@@ -226,7 +253,7 @@ def test_a_pipe_gets_it_in_one_go(tmp_path) -> None:
 def test_a_full_volume_leaves_a_document(tmp_path, monkeypatch) -> None:
     path = tmp_path / "report.xml"
     clock = Clock()
-    report = Report(str(path), clock=clock)
+    report = report_at(str(path), clock=clock)
     report.append(ROW)
     clock.seconds += 1
     report.append()
@@ -251,7 +278,8 @@ def test_a_process_that_is_killed_leaves_a_document(tmp_path) -> None:
     path = tmp_path / "report.xml"
     code = (
         "import os, sys; from daemonlogger_py.readers.streams.report import Report\n"
-        "report = Report(sys.argv[1])\n"
+        "from daemonlogger_py.readers.inputs.stopping import Stopping\n"
+        "report = Report(sys.argv[1], stopping=Stopping())\n"
         "for _ in range(6): report.append(bytes.fromhex(sys.argv[2]) * 500)\n"
         "os.kill(os.getpid(), 9)"
     )
@@ -287,7 +315,7 @@ def test_what_was_found_out(tmp_path) -> None:
         plugin=PluginResult("a <b> \0 \ud800 c", "cut & odd"),
     )
     path = tmp_path / "report.xml"
-    report = Report(str(path))
+    report = report_at(str(path))
     report.append(finished_row(finished, "out/", Plugin("dir", "one.two", "look")))
     report.append(finished_row(Finished(CLOSED, plugin=PluginResult("")), "", Plugin("", "m", "f")))
     report.close()
@@ -323,7 +351,7 @@ def test_what_was_found_out(tmp_path) -> None:
 @pytest.mark.parametrize("bodies", [(), (Body(80, "n-HTTPBODY-001", 493),)])
 def test_what_was_not_read_is_told_where_bodies_would_be(tmp_path, bodies) -> None:
     path = tmp_path / "report.xml"
-    report = Report(str(path))
+    report = report_at(str(path))
     report.append(finished_row(Finished(CLOSED, bodies=bodies, unread=("3 'odd' bytes", "5")), ""))
     report.close()
     validate(path)
@@ -346,7 +374,7 @@ def test_a_row_without_bodies_and_digest_has_no_elements_for_them() -> None:
 def test_no_descriptor_is_left(tmp_path) -> None:
     before = len(os.listdir("/proc/self/fd"))
     for _ in range(5):
-        Report(str(tmp_path / "report.xml")).close()
+        report_at(str(tmp_path / "report.xml")).close()
         with pytest.raises(StorageError):
-            Report(str(tmp_path / "gone" / "report.xml"))
+            report_at(str(tmp_path / "gone" / "report.xml"))
     assert len(os.listdir("/proc/self/fd")) == before

@@ -1,11 +1,14 @@
 """``dlctl streams`` as its user runs it: files, console, report, signals, failures."""
 
+import fcntl
 import json
 import os
+import pty
 import signal
 import struct
 import subprocess
 import sys
+import termios
 import threading
 import time
 import xml.etree.ElementTree as ET
@@ -19,7 +22,19 @@ from daemonlogger_py.errors import UsageError
 from daemonlogger_py.readers.streams.run import run
 from daemonlogger_py.savefile.catalog import Catalog
 from daemonlogger_py.savefile.catalog_rows import Gap
-from tests.flow.segments import ACK, ETHERNET, FIN, SYN, Side, records, timed
+from tests.flow.segments import (
+    ACK,
+    ETHERNET,
+    FIN,
+    SYN,
+    UDP,
+    Side,
+    ethernet,
+    ipv4,
+    records,
+    timed,
+    udp,
+)
 
 CLIENT = Side()
 SERVER = CLIENT.peer()
@@ -507,3 +522,87 @@ def test_a_signal_ends_the_reading_and_all_that_was_read_is_written(tmp_path, nu
     document = report(tmp_path / "out" / "report.xml")
     assert document.findtext("outcome") == "interrupted"
     assert len(list(document.iter("fileobject"))) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "number"),
+    [
+        ("-C", signal.SIGINT),
+        ("--json -o out", signal.SIGTERM),
+        ("-w - -o out", signal.SIGINT),
+        ("-w fifo -o out", signal.SIGINT),
+        ("-X fifo -o out", signal.SIGTERM),
+    ],
+)
+def test_a_reader_that_takes_nothing_does_not_keep_a_run_from_ending(tmp_path, arguments, number):
+    frames = [frame for at in range(2000) for frame in exchange(at)]
+    pcap = capture(tmp_path / "in.pcap", frames)
+    os.mkfifo(tmp_path / "fifo")
+    process = subprocess.Popen(
+        [*COMMAND, *arguments.split(), "-r", str(pcap)],
+        stdout=subprocess.PIPE,  # which nobody reads
+        stderr=subprocess.PIPE,
+        cwd=tmp_path,
+        env=ENVIRONMENT,
+    )
+    while not (heeds_signals(process.pid) and ("fifo" in arguments or is_full(process.stdout))):
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(number)
+    began = time.monotonic()
+    process.wait(timeout=30)
+    took_s = time.monotonic() - began
+    process.stdout.close()
+    told = process.stderr.read()
+    process.stderr.close()
+
+    assert process.returncode == 128 + number
+    assert took_s < 20
+    assert told.startswith(f"dlctl: stopped by {number.name}: ".encode())
+
+
+def exchange(number):
+    """A connection of its own, and a datagram."""
+    side = Side(port=1000 + number)
+    other = ethernet(ipv4(udp(1000 + number, 53, b"x" * 300), "10.0.0.1", "10.0.0.2", UDP))
+    return side.syn(), side.sends(0, b"x" * 300), side.fin(300), other
+
+
+def heeds_signals(pid):
+    """Whether a process has installed its handlers: one for INT is there from Python's start."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    caught = next(line for line in status.splitlines() if line.startswith("SigCgt"))
+    return bool(int(caught.split()[1], 16) >> (signal.SIGTERM - 1) & 1)
+
+
+def is_full(pipe):
+    """Whether a pipe takes nothing more, or hardly."""
+    count = bytearray(4)
+    fcntl.ioctl(pipe, termios.FIONREAD, count)
+    return int.from_bytes(count, sys.byteorder) > 60_000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "shown"), [("-o out", True), ("-C -B", False), ("--json -o out", False)]
+)
+def test_no_bar_is_drawn_over_what_is_printed_on_the_terminal(pcap, tmp_path, arguments, shown):
+    pytest.importorskip("rich")
+    ours, theirs = pty.openpty()
+    ran = subprocess.Popen(
+        [*COMMAND, *arguments.split(), "-r", pcap],
+        cwd=tmp_path,
+        stdout=theirs,
+        stderr=theirs,
+        env={**ENVIRONMENT, "TERM": "xterm"},
+    )
+    os.close(theirs)
+    screen = b""
+    try:
+        while piece := os.read(ours, 1 << 16):
+            screen += piece
+    except OSError:
+        pass  # as a terminal ends
+    os.close(ours)
+    assert ran.wait() == 0
+    assert (b"\x1b" in screen) == shown
+    assert (b"hello" in screen) == ("-C" in arguments)
