@@ -142,7 +142,7 @@ def test_a_run_still_going_is_not_taken_for_dead(project: Path) -> None:
 def test_who_leaves_a_descriptor_or_a_child_fails(project: Path) -> None:
     (project / "tests" / "test_native.py").write_text(LEAVING)
     conftest = project / "tests" / "conftest.py"
-    conftest.write_text(conftest.read_text().replace("LEAVING_S = 2.0", "LEAVING_S = 0.2"))
+    conftest.write_text(conftest.read_text().replace("LEAVING_S = 20.0", "LEAVING_S = 0.2"))
 
     told = re.sub(r"\d+", "N", run(project).stdout)
 

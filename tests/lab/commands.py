@@ -25,7 +25,7 @@ TOOLS = {
 
 
 def run(
-    *command: str | Path, timeout: float = 60, stdin: str | None = None, check: bool = True
+    *command: str | Path, timeout: float = 120, stdin: str | None = None, check: bool = True
 ) -> subprocess.CompletedProcess[str]:
     """Run a program to its end; with check, a failure raises AssertionError with its words."""
     words = [str(word) for word in command]

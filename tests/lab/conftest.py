@@ -134,7 +134,7 @@ def record(link: Link, logs: Path) -> Iterator[Record]:
             target = ["-l", str(directory)] if directory else []
             words: tuple[str | Path, ...] = (*source, *target, *arguments)
             recorder = Recorder(link.receiver, *words, cwd=logs, environment=environment)
-            started.callback(recorder.kill)
+            started.callback(recorder.clear)
             if listen:
                 recorder.listening()
             return recorder

@@ -10,7 +10,7 @@ from .commands import run
 from .network import Namespace
 from .recorder import daemonlogger
 
-START_SECONDS = 30.0
+START_SECONDS = 60.0
 
 
 class Daemon:

@@ -16,7 +16,7 @@ from .commands import finish, run, words
 from .network import Namespace
 from .rootfs import ENVIRONMENT, RootFs
 
-BOOT_SECONDS = 60
+BOOT_SECONDS = 120
 
 # From mount(8) to init as a container manager does it. The words are the root, then pairs of a
 # directory outside and where it is seen inside.
@@ -136,7 +136,7 @@ class Machine:
         shown = self.run("systemctl", "show", "--property", ",".join(names), unit).stdout
         return dict(row.split("=", 1) for row in shown.splitlines())
 
-    def waits_for(self, unit: str, *, seconds: float = 30, **wanted: str) -> None:
+    def waits_for(self, unit: str, *, seconds: float = 60, **wanted: str) -> None:
         """Wait until a unit has these properties."""
         end = time.monotonic() + seconds
         while (found := self.properties(unit, *wanted)) != wanted:

@@ -122,7 +122,7 @@ class Link:
             run("ip", "-n", end.name, "addr", "add", f"{address}/24", "dev", end.interface)
         return addresses
 
-    def settle(self, sent: int, *, timeout: float = 5) -> None:
+    def settle(self, sent: int, *, timeout: float = 30) -> None:
         """Wait until the wire delivered sent packets in all; a drop on it is the lab's fault."""
         deadline = time.monotonic() + timeout
         while (arrived := self.receiver.details()["received"]) < sent:

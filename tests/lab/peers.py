@@ -1,6 +1,7 @@
 """The peers as judges: does tcpdump, tshark, capinfos read what was written, whole?"""
 
 import re
+import signal
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
@@ -10,6 +11,7 @@ from pathlib import Path
 from .commands import finish, run, spoken
 from .network import Namespace
 
+PATIENCE_S = 20.0
 ROOT = ("-Z", "root")  # Debian's tcpdump would drop to a user who cannot read the lab's files
 
 
@@ -55,6 +57,25 @@ def capinfos_counts(paths: Sequence[Path]) -> int:
     return total
 
 
+def has_taken_all(tcpdump: subprocess.Popen[str]) -> None:
+    """Wait until a tcpdump that listens has written all that the kernel has for it.
+
+    The kernel keeps a block that is not full for a second.
+    """
+    assert tcpdump.stderr is not None
+    end = time.monotonic() + PATIENCE_S
+    before = ""
+    while time.monotonic() < end:
+        tcpdump.send_signal(signal.SIGUSR1)
+        said = tcpdump.stderr.readline()
+        found = re.search(r"(\d+) packets? captured, (\d+) packets? received by filter", said)
+        assert found, said
+        if found[1] == found[2] and said == before:
+            return
+        before = said
+        time.sleep(0.1)
+
+
 @contextmanager
 def tcpdump_beside(namespace: Namespace, path: Path, *options: str) -> Iterator[None]:
     """Let tcpdump record the interface into a file; on leaving, it has written everything."""
@@ -72,7 +93,7 @@ def tcpdump_beside(namespace: Namespace, path: Path, *options: str) -> Iterator[
         first = process.stderr.readline()
         assert "listening on" in first, first
         yield
-        time.sleep(1.1)  # tcpdump reads a block of the kernel's ring at most a second later
+        has_taken_all(process)
         process.terminate()
         _, said = process.communicate(timeout=30)
         assert re.search(r"^0 packets dropped by kernel", said, re.MULTILINE), said

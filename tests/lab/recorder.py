@@ -18,8 +18,10 @@ from typing import NamedTuple
 
 from .commands import finish
 from .network import Namespace
+from .processes import all_end, descendants
 
-START_SECONDS = 20.0
+# A machine may be busy: who waits does not wait longer for it when all is well.
+START_SECONDS = 60.0
 END_SECONDS = 60.0
 
 
@@ -48,6 +50,8 @@ class Totals:
         assert self.written + self.lost == self.received, self
 
 
+# Said when the process that keeps the catalog has more to do than is waited for.
+UNFINISHED = r"catalog is not complete yet: process (\d+) goes on with it"
 PHRASES = {
     "received": r"\b(\d+) packets? received\b",
     "kernel_dropped": r"\b(\d+) packets? dropped by the kernel \(\d+(?:\.\d+)?%\)",
@@ -101,6 +105,7 @@ class Recorder:
             errors="replace",
         )
         self.pid = self._process.pid
+        self._started: list[int] = []  # by the recorder, as it was killed
         self._reader = threading.Thread(target=self._listen)
         self._reader.start()
 
@@ -141,7 +146,9 @@ class Recorder:
                 # The end of the reader is no notification while it holds nothing to read.
                 self._heard.wait(min(left, 0.5))
 
-    def grows(self, measure: Callable[[], int], least: int, *, timeout: float = 20) -> int:
+    def grows(
+        self, measure: Callable[[], int], least: int, *, timeout: float = START_SECONDS
+    ) -> int:
         """Wait until measure() is least or more; return the monotonic time in nanoseconds then."""
         deadline = time.monotonic() + timeout
         while (value := measure()) < least:
@@ -150,13 +157,17 @@ class Recorder:
             time.sleep(0.002)
         return time.monotonic_ns()
 
-    def listening(self) -> None:
-        """Wait until it says so, the kernel lists its packet socket, and a savefile is open."""
+    def receiving(self) -> None:
+        """Wait until it says that it listens and the kernel lists its packet socket."""
         self.says(r"sniffing on interface ")
         deadline = time.monotonic() + START_SECONDS
         while not self._packet_sockets():
             assert time.monotonic() < deadline, f"no packet socket:\n{self.text}"
             time.sleep(0.005)
+
+    def listening(self) -> None:
+        """The same, and a savefile is open."""
+        self.receiving()
         self.says(r"Logging packets to ")
 
     def _packet_sockets(self) -> set[str]:
@@ -194,12 +205,14 @@ class Recorder:
         return now
 
     def ended(self, *, timeout: float = END_SECONDS) -> int:
-        """Wait for its end and for its last line; return the exit status."""
+        """Wait for its end, its last line and a whole catalog; return the exit status."""
         try:
             status = self._process.wait(timeout)
         except subprocess.TimeoutExpired:
             raise AssertionError(f"still running after {timeout} s:\n{self.text}") from None
         self._reader.join(10)
+        pids = [int(pid) for pid in re.findall(UNFINISHED, self.text)]
+        assert all_end(pids, END_SECONDS), f"the catalog is not complete yet:\n{self.text}"
         return status
 
     def end_ns(self, *, timeout: float = END_SECONDS) -> int:
@@ -232,7 +245,13 @@ class Recorder:
     def kill(self) -> None:
         """End it, by SIGKILL if it still runs; may be called twice."""
         if self._process.poll() is None:
+            self._started += descendants(self.pid)
             self._process.kill()
         self._process.wait(10)
         self._reader.join(10)
         finish(self._process)
+
+    def clear(self) -> None:
+        """The same, and nobody writes any more: its catalog's process outlives a recorder."""
+        self.kill()
+        all_end(self._started, END_SECONDS)

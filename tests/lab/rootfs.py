@@ -13,7 +13,7 @@ from pathlib import Path
 from .commands import finish, run, spoken, words
 from .network import Namespace
 
-BUILD_SECONDS = 240
+BUILD_SECONDS = 600
 
 # Mounts that programs expect, and then the command, in the same process: a signal to it arrives.
 # The devices are the machine's; /sys is that of the network namespace.

@@ -43,6 +43,10 @@ class Replay:
         assert int(found[1]) == self.count, f"tcpreplay sent {found[1]} of {self.count}: {err}"
         return int(found[1])
 
+    def running(self) -> bool:
+        """Say whether it still sends."""
+        return self._process.poll() is None
+
     def end(self) -> None:
         """Kill it if it still runs."""
         finish(self._process)
@@ -116,7 +120,7 @@ def iperf3(link: Link, address: str, amount_bytes: int) -> int:
     )
     try:
         client = link.sender.command("iperf3", "-J", "-n", str(amount_bytes), "-c", address)
-        for _ in range(50):  # until the server listens
+        for _ in range(200):  # until the server listens
             done = run(*client, timeout=60, check=False)
             report = json.loads(done.stdout)
             if "error" not in report:

@@ -21,12 +21,13 @@ from daemonlogger_py.savefile.leases import hold
 from .conftest import MakeVolume, Record
 from .load import Load
 from .network import Link
+from .processes import children, lives
 from .recorder import Recorder
 from .records import records, savefiles, walk
 from .senders import Frames, replay, replaying
 
 PREFIX = "daemonlogger.pcap"
-WAIT_S = 20.0
+WAIT_S = 90.0  # a catalog's process has the lowest priority, and others are busy
 RATE = 40_000
 
 
@@ -117,9 +118,10 @@ def test_killed_and_started_again(link: Link, record: Record, logs: Path, thousa
     with replaying(link, thousands, pps=RATE):
         recorder.grows(lambda: len(savefiles(logs)), 4)
         recorder.grows(lambda: savefiles(logs)[-1].stat().st_size, 100_000)
-        killed_ns = time.time_ns()
         recorder.kill()
+        killed_ns = time.time_ns()
     until(logs, lambda catalog: any(gap.kind == "crashed" for gap in catalog.gaps()))
+    recorded_ns = max(walk(path).last_ns for path in savefiles(logs))
     last = savefiles(logs)[-1]
     with last.open("r+b") as file:  # as a power loss leaves it
         file.truncate(last.stat().st_size - 7)
@@ -128,7 +130,7 @@ def test_killed_and_started_again(link: Link, record: Record, logs: Path, thousa
     again.says("Recovered")
     until(logs, lambda catalog: catalog.gaps()[0].to_ns is not None)
     (gap,) = gaps(logs)
-    assert killed_ns - 3e9 < gap.from_ns <= killed_ns + 1e9
+    assert recorded_ns <= gap.from_ns <= killed_ns
     assert gap.to_ns is not None
     assert gap.to_ns > killed_ns
     # Those of earlier runs are surveyed while it records: what is left of them at its end waits
@@ -140,10 +142,6 @@ def test_killed_and_started_again(link: Link, record: Record, logs: Path, thousa
     for path in savefiles(logs):
         is_right(found[path.name], path)
     assert (found[last.name].state, found[last.name].why) == ("recovered", "killed")
-
-
-def children(pid: int) -> list[int]:
-    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def processes_of_catalog(recorder: Recorder, dead: Collection[int] = ()) -> tuple[int, int]:
@@ -192,7 +190,7 @@ def test_a_killed_catalogs_process_comes_back(
     dropped = [gap.packets or 0 for gap in gaps(logs) if gap.kind == "dropped"]
     assert sum(dropped) == totals.kernel_dropped
     assert {gap.kind for gap in gaps(logs)} == {"dropped", "stopped"}
-    assert not [pid for pid in (*living, *dead) if Path(f"/proc/{pid}").exists()]
+    assert not [pid for pid in (*living, *dead) if lives(pid)]
 
 
 def test_one_that_does_not_live_is_given_up(record: Record, logs: Path) -> None:
@@ -224,12 +222,13 @@ def test_ended_after_the_processes_of_its_catalog_were_killed(
     recorder.says("The catalog is not kept any more")
     recorder.stop()
 
+    left = logs / f"{PREFIX}.catalog-end"
     again = record("-r", "-m", "50")
-    until(logs, lambda catalog: len(catalog.runs()) > 1)
+    # Before its own end, at which it may leave one as well.
+    until(logs, lambda catalog: len(catalog.runs()) > 1 and not left.exists())
     again.stop()
     assert [(gap.kind, gap.detail) for gap in gaps(logs)][1:] == [("stopped", "SIGINT")] * 2
     assert [gap.kind for gap in gaps(logs)][:1] == ["unknown"]
-    assert not (logs / f"{PREFIX}.catalog-end").exists()
 
 
 def test_pins_are_honoured(link: Link, record: Record, logs: Path, thousands: Load) -> None:
@@ -242,7 +241,10 @@ def test_pins_are_honoured(link: Link, record: Record, logs: Path, thousands: Lo
         assert entry is not None
         assert entry.first_ns is not None
         catalog.pin(entry.first_ns, entry.first_ns + 1, "the incident", time.time_ns())
-    time.sleep(1.5)  # within a second it is known to the recorder
+    end = time.monotonic() + WAIT_S
+    while ask(logs)["pinned_bytes"] < len(content):  # until it is known to the recorder
+        assert time.monotonic() < end
+        time.sleep(0.05)
     for _ in range(2):
         replay(link, thousands, pps=RATE)
     assert ask(logs)["pinned_bytes"] >= len(content)
@@ -281,20 +283,23 @@ def test_a_disk_that_stalls_is_in_the_ledger(
 ) -> None:
     disk = volume(24 << 20)  # which the ring does not fill
     recorder = record("-r", "-m", "12", "-s", "1m", "--buffer-memory", "2m", directory=disk.path)
-    with replaying(link, wide, pps=20_000):
+    with replaying(link, wide, pps=20_000, loops=20):
         recorder.grows(lambda: len(savefiles(disk.path)), 4)
         until(disk.path, lambda catalog: len(catalog.runs()) == 1)
         spoken = len(recorder.lines)
-        with disk.frozen(2):
+        began_ns = time.monotonic_ns()
+        with disk.frozen(0):
             recorder.says("The disk does not keep up", after=spoken)
+            time.sleep(1)
         recorder.says("The disk took buffers again", after=spoken)
+        lasted_ns = time.monotonic_ns() - began_ns
     recorder.stop()
     until(disk.path, lambda catalog: catalog.runs()[0].ended_ns is not None)
     found = gaps(disk.path)
     # It may be slow without being frozen.
     stalled = [gap for gap in found if gap.kind == "disk_stalled"]
     assert all(gap.to_ns is not None for gap in stalled)
-    assert 0.5e9 < max((gap.to_ns or 0) - gap.from_ns for gap in stalled) < 10e9
+    assert 0.5e9 < max((gap.to_ns or 0) - gap.from_ns for gap in stalled) <= lasted_ns + 1e9
     assert [gap.detail for gap in found if gap.kind == "stopped"] == ["SIGINT"]
 
 

@@ -93,7 +93,7 @@ def test_a_link_laid_where_the_next_file_goes_is_not_followed(
     victim = logs / "victim"
     victim.write_bytes(TEXT)
     now = int(time.time())
-    traps = [logs / f"t.{second}" for second in range(now, now + 30)]
+    traps = [logs / f"t.{second}" for second in range(now, now + 120)]
     for trap in traps:
         trap.symlink_to(victim)
     recorder = record("-n", "t", "-s", "1m")

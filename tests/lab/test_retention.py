@@ -71,13 +71,16 @@ def test_age(record: Record, logs: Path, frames: Frames) -> None:
 
 
 def test_age_is_watched_while_nothing_rolls(record: Record, logs: Path) -> None:
-    path = write_load(logs / "daemonlogger.pcap.1000000001", 10).path
-    ripe = time.time() - 60 + 3  # a minute old in three seconds
-    os.utime(path, (ripe, ripe))
-    recorder = record("-r", "--max-age", "1m")
-    recorder.says("Logging packets to")
-    assert path.exists()
-    recorder.says(rf"deleting \S*/{re.escape(path.name)}$", timeout=15)
+    for young_s in (3, 10, 30):  # where it takes longer to start, it was too old by then
+        path = write_load(logs / "daemonlogger.pcap.1000000001", 10).path
+        ripe = time.time() - 60 + young_s  # a minute old in a few seconds
+        os.utime(path, (ripe, ripe))
+        recorder = record("-r", "--max-age", "1m")
+        spoken = len(recorder.lines)
+        if path.exists():
+            break
+        recorder.stop()
+    recorder.says(rf"deleting \S*/{re.escape(path.name)}$", after=spoken)
     assert not path.exists()
     recorder.stop()
 
@@ -106,9 +109,9 @@ def test_limits_also_hold_when_another_program_fills_the_volume(
     recorder.says("Logging packets to")
     assert len(savefiles(disk.path)) == 9
     disk.fill("ballast", leave_bytes=3 * MEBIBYTE)  # 12 % of the volume, and nothing is recorded
-    assert disk.used_share() > 0.8
-    recorder.says(r"deleting ", timeout=15)
-    deadline = time.monotonic() + 5
+    assert disk.used_share() > 0.8 or "deleting " in recorder.text
+    recorder.says(r"deleting ")
+    deadline = time.monotonic() + 20
     while disk.used_share() > 0.8:
         assert time.monotonic() < deadline, recorder.text
         time.sleep(0.05)

@@ -1,6 +1,7 @@
 """Roll-overs at 200,000 packets a second: by size, by time, by packets, by all three at once."""
 
-from itertools import pairwise
+import statistics
+from itertools import accumulate, pairwise
 from pathlib import Path
 
 from .conftest import Record
@@ -11,12 +12,15 @@ from .records import Walk, assert_closed_at, assert_run, numbers_of, savefiles, 
 from .senders import replay
 
 RATE = 200_000
+TRIES = 5
 TEN_MEBIBYTES = 10 << 20
 
 
-def recorded(link: Link, record: Record, load: Load, count: int, *flags: str) -> None:
+def recorded(
+    link: Link, record: Record, directory: Path, load: Load, count: int, *flags: str
+) -> None:
     """Record count packets at RATE; the totals must account for every one as written."""
-    recorder = record(*flags)
+    recorder = record(*flags, directory=directory)
     sent = replay(link, load, count=count, pps=RATE)
     totals = recorder.stop()
     totals.account_for(sent)
@@ -50,8 +54,14 @@ def seconds_of(walks: list[Walk]) -> list[float]:
     return [(after - before) / 1e9 for before, after in pairwise(firsts)]
 
 
+def lasted_s(walks: list[Walk]) -> float:
+    """Return how long the load took by its packets' stamps: a busy machine sends it slower."""
+    filled = [found for found in walks if found.packets]
+    return (filled[-1].last_ns - filled[0].first_ns) / 1e9
+
+
 def test_by_size(link: Link, record: Record, logs: Path, million: Load) -> None:
-    recorded(link, record, million, million.count, "-s", "10m")
+    recorded(link, record, logs, million, million.count, "-s", "10m")
     walks = whole_and_in_order(logs, million.count)
     assert_closed_at(walks, TEN_MEBIBYTES)
     assert len(walks) == 36  # 372,815,336 bytes of records
@@ -59,17 +69,27 @@ def test_by_size(link: Link, record: Record, logs: Path, million: Load) -> None:
 
 def test_by_time(link: Link, record: Record, logs: Path, million: Load, full: bool) -> None:
     count = million.count if full else 400_000
-    recorded(link, record, million, count, "-t", "1")
-    walks = whole_and_in_order(logs, count)
-    assert count / RATE <= len(walks) <= count / RATE + 3
-    # The first and the last file hold a part of a second; a busy machine blurs the boundary.
-    assert all(0.75 < seconds < 1.25 for seconds in seconds_of(walks)[1:])
-    assert seconds_of(walks)[0] < 1.25
+    begun: list[float] = []
+    whole: list[float] = []
+    for tried in range(TRIES):
+        directory = logs / str(tried)
+        directory.mkdir()
+        recorded(link, record, directory, million, count, "-t", "1")
+        walks = whole_and_in_order(directory, count)
+        assert count / RATE <= len(walks) <= lasted_s(walks) + 3
+        # The first and the last file hold a part of a second. A busy machine blurs the boundary,
+        # and may do it once more: a slow median is the recorder's.
+        first, *others = seconds_of(walks)
+        begun.append(first)
+        whole += others
+        if statistics.median(begun) < 1.25 and whole and 0.75 < statistics.median(whole) < 1.25:
+            return
+    raise AssertionError((begun, whole))
 
 
 def test_by_packets(link: Link, record: Record, logs: Path, million: Load, full: bool) -> None:
     count = million.count if full else 400_000
-    recorded(link, record, million, count, "--roll-packets", "1000")
+    recorded(link, record, logs, million, count, "--roll-packets", "1000")
     walks = whole_and_in_order(logs, count)
     filled = [found.packets for found in walks if found.packets]
     assert filled == [1000] * (count // 1000)
@@ -78,12 +98,12 @@ def test_by_packets(link: Link, record: Record, logs: Path, million: Load, full:
 
 def test_by_all_three(link: Link, record: Record, logs: Path, million: Load) -> None:
     limits = ("-s", "10m", "-t", "1", "--roll-packets", "1000")
-    recorded(link, record, million, million.count, *limits)
+    recorded(link, record, logs, million, million.count, *limits)
     walks = whole_and_in_order(logs, million.count)
     assert all(found.packets <= 1000 for found in walks)
     # At this rate 1000 packets take 5 ms and fill the second to its end: the clock may find the
     # savefile empty at every boundary, or close one too early for its packets at each.
-    assert sum(found.packets < 1000 for found in walks[:-1]) <= 7
+    assert sum(found.packets < 1000 for found in walks[:-1]) <= lasted_s(walks) + 2
 
 
 def test_each_of_three_limits_bites(
@@ -108,6 +128,11 @@ def test_each_of_three_limits_bites(
     by_size = sum(more >= 0 for more in over)
     by_packets = sum(found.packets == 20_000 for found in walks)
     by_time = len(walks) - 1 - by_size - by_packets
-    assert by_size >= 3
-    assert by_packets >= 15
-    assert 2 <= by_time <= 7
+    assert 2 <= by_time <= lasted_s(walks) + 3
+    # Where the clock closes one, the other limits begin to count anew; a slow load has more of it.
+    reached = list(accumulate(found.packets for found in walks))
+    closed = zip(walks[:-1], over, reached, strict=False)
+    ends = [end for found, more, end in closed if more < 0 and found.packets < 20_000]
+    assert len(ends) == by_time
+    assert by_packets >= max(1, 19 - sum(end <= small for end in ends))
+    assert by_size >= max(1, 5 - sum(end > small for end in ends))

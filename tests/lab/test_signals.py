@@ -114,8 +114,9 @@ def test_hup_rolls_and_reads_the_filter_again(
     sent_and_seen(recorder, frames, logs, (5001, 5002))  # number 5: the filter before it
 
     source.write_text("udp port 5001\n")
+    before = len(recorder.lines)
     recorder.send(signal.SIGHUP)
-    time.sleep(0.5)
+    recorder.says(r"Filter read again", after=before)
     sent_and_seen(recorder, frames, logs, (5002, 5001))  # number 7
     recorder.stop()
     assert list(numbers_of(walk_all(savefiles(logs)))) == [1, 3, 5, 7]

@@ -1,5 +1,6 @@
 """Options of the live source, each judged by its effect on the file or in the kernel."""
 
+import statistics
 import struct
 import time
 from pathlib import Path
@@ -34,6 +35,7 @@ def only_file(logs: Path) -> Path:
 
 
 def test_defaults(link: Link, record: Record, logs: Path, thousands: Load) -> None:
+    before_ns = time.time_ns()
     recorder = record()
     started_ns = time.time_ns()
     sent = replay(link, thousands, pps=50_000)
@@ -47,7 +49,7 @@ def test_defaults(link: Link, record: Record, logs: Path, thousands: Load) -> No
     assert_run(found.numbers, 0, sent - 1)
     assert started_ns - 10**9 < found.first_ns <= found.last_ns < time.time_ns() + 10**9
     assert path.stat().st_mode & 0o777 == 0o640
-    assert int(path.name.rsplit(".", 1)[1]) - started_ns // 10**9 in (-3, -2, -1, 0)
+    assert before_ns // 10**9 <= int(path.name.rsplit(".", 1)[1]) <= started_ns // 10**9
 
 
 def test_first_interface_that_is_up(record: Record, frames: Frames, logs: Path) -> None:
@@ -110,12 +112,13 @@ def test_snaplen_keeps_the_original_length(
 
 def test_nanosecond(link: Link, record: Record, logs: Path, thousands: Load) -> None:
     recorder = record("--nanosecond")
+    began_ns = time.time_ns()
     sent = replay(link, thousands, count=5000, pps=50_000)
     now_ns = time.time_ns()
     recorder.stop().account_for(sent)
     (found,) = walk_all([only_file(logs)])
     assert found.magic == NANOSECONDS
-    assert now_ns - 10 * 10**9 < found.first_ns < found.last_ns < now_ns
+    assert began_ns <= found.first_ns < found.last_ns < now_ns
     assert any(r.time_ns % 1000 for r in records(found.path))
     assert tcpdump_counts([found.path]) == sent
 
@@ -142,20 +145,23 @@ def test_kernel_buffer(record: Record, frames: Frames, mebibytes: int) -> None:
 
 def test_immediate(record: Record, frames: Frames, logs: Path) -> None:
     recorder = record("--immediate", "-F")
+    seconds = []
     for number in range(10):
         sent = frames.send()
         seen = recorder.grows(lambda: bytes_in(logs), 24 + 76 * (number + 1))
-        assert (seen - sent) / 1e9 < 0.5
+        seconds.append((seen - sent) / 1e9)
         time.sleep(0.03)
+    assert statistics.median(seconds) < 0.5, seconds
     assert recorder.stop().written == 10
 
 
 def test_time_stamps_of_the_host(record: Record, frames: Frames, logs: Path) -> None:
     recorder = record("--tstamp-type", "host", "-c", "1")
+    began_ns = time.time_ns()
     frames.send()
-    now_ns = time.time_ns()
     assert recorder.ended() == 0, recorder.text
-    assert abs(walk(only_file(logs)).first_ns - now_ns) < 10**9
+    # Of whole microseconds.
+    assert began_ns - 1000 <= walk(only_file(logs)).first_ns <= time.time_ns()
 
 
 def test_time_stamps_the_interface_has_not(record: Record, logs: Path) -> None:

@@ -11,7 +11,7 @@ from .commands import finish, run
 from .network import Link
 from .senders import Frames
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 # Says what it may still do once it listens, then one line a buffer, then what it was told.
 READ = """

@@ -2,10 +2,12 @@
 
 import re
 import signal
+import statistics
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import combinations
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from .commands import finish, run
 from .conftest import Record
 from .load import Load
 from .network import Link, Namespace
+from .peers import has_taken_all
 from .recorder import Recorder, daemonlogger, parse_totals
 from .records import assert_run, numbers_of, records, savefiles, walk, walk_all
 from .senders import Frames, ping, replay
@@ -21,6 +24,8 @@ from .senders import Frames, ping, replay
 pytestmark = pytest.mark.alone
 
 OUT = "edsc0"
+PATIENCE_S = 60.0
+TRIES = 5
 SENT_LINE = re.compile(
     r"(\d+) packets sent out of (\w+), \d+ bytes, (\d+) too large, (\d+) refused by the kernel, "
     r"(\d+) dropped on a full queue(.*)"
@@ -52,11 +57,29 @@ def listening(behind: Namespace, path: Path) -> Iterator[None]:
         while "listening on behind" not in process.stderr.readline():
             assert process.poll() is None
         yield
-        time.sleep(1.3)  # the kernel keeps a block that is not full for a second
+        has_taken_all(process)
         process.send_signal(signal.SIGINT)
         process.wait(20)
     finally:
         finish(process)
+
+
+def arrives(behind: Namespace, count: int) -> None:
+    """Wait until so many packets in all have come out of the tap."""
+    deadline = time.monotonic() + PATIENCE_S
+    while (arrived := behind.details()["received"]) < count:
+        assert time.monotonic() < deadline, f"{arrived} of {count}"
+        time.sleep(0.02)
+
+
+def is_below(bound: float, measured: Callable[[], float]) -> None:
+    """Assert that a measure of time is; where it is not, and the machine was slow, try again."""
+    seen: list[float] = []
+    while len(seen) < TRIES:
+        seen.append(measured())
+        if seen[-1] < bound:
+            return
+    raise AssertionError(seen)
 
 
 def sent_line(text: str) -> list[int]:
@@ -72,16 +95,18 @@ def test_only_what_the_filter_accepts_arrives(
     arrived = tmp_path / "arrived.pcap"
     with listening(behind, arrived):
         recorder = record("-F", "-o", OUT, "icmp", directory=None, listen=False)
-        recorder.says(r"sniffing on interface vb")
+        recorder.receiving()
         sample = tmp_path / "sample.pcap"
         beside = subprocess.Popen(
             link.receiver.command("tcpdump", "-i", "vb", "-U", "-w", sample, "-Z", "root", "icmp"),
             stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
         try:
-            time.sleep(1)
+            assert beside.stderr is not None
+            while "listening on vb" not in beside.stderr.readline():
+                assert beside.poll() is None
             ping(link, address, 50)
-            time.sleep(0.5)
+            has_taken_all(beside)
             beside.send_signal(signal.SIGINT)
             beside.wait(20)
         finally:
@@ -103,11 +128,9 @@ def test_a_million_arrive_in_order(
     arrived = memory / "arrived.pcap"
     with listening(behind, arrived):
         recorder = record("-o", OUT, directory=None, listen=False)
-        recorder.says(r"sniffing on interface vb")
-        time.sleep(0.3)
+        recorder.receiving()
         sent = replay(link, million, pps=200_000)
-        link.settle(sent)
-        time.sleep(0.5)
+        arrives(behind, sent)
         totals = recorder.stop()
     try:
         assert_run(walk(arrived).numbers, 0, sent - 1)
@@ -124,8 +147,7 @@ def test_tee_records_what_it_sends(
     with listening(behind, arrived):
         recorder = record("-o", OUT, "--tee", "-s", "1m")
         sent = replay(link, thousands, pps=50_000)
-        link.settle(sent)
-        time.sleep(0.5)
+        arrives(behind, sent)
         recorder.stop()
 
     assert_run(walk(arrived).numbers, 0, sent - 1)
@@ -135,17 +157,26 @@ def test_tee_records_what_it_sends(
 
 
 def test_lone_packet_is_sent_at_once(
-    link: Link, behind: Namespace, record: Record, frames: Frames, tmp_path: Path
+    link: Link,
+    behind: Namespace,
+    record: Record,
+    frames: Frames,
+    logs: Path,
+    tmp_path: Path,
 ) -> None:
-    recorder = record("-o", OUT, "--tee", "-n", "t")
-    before = link.receiver.details()["received"]
-    frames.send()
-    started = time.monotonic()
-    shown = ("ip", "-n", behind.name, "-s", "-j", "link", "show", "behind")
-    while '"rx":{"bytes":0' in run(*shown).stdout.replace(" ", ""):
-        assert time.monotonic() < started + 0.5, "a tap must not wait for company"
-    assert link.receiver.details()["received"] == before + 1
-    recorder.stop()
+    arrived = tmp_path / "arrived.pcap"
+    with listening(behind, arrived):
+        recorder = record("-o", OUT, "--tee", "-n", "t")
+        for number in range(1, 1 + TRIES):
+            time.sleep(0.17)  # not in step with any timer of the recorder
+            frames.send()
+            arrives(behind, number)
+        recorder.stop()
+    (source,) = savefiles(logs, "t")
+    came, left = list(records(source)), list(records(arrived))
+    seconds = [(b.time_ns - a.time_ns) / 1e9 for a, b in zip(came, left, strict=True)]
+    assert len(seconds) == TRIES
+    assert statistics.median(seconds) < 0.5, "a tap must not wait for company"
 
 
 def test_savefile_is_sent_with_its_own_timing(
@@ -158,17 +189,22 @@ def test_savefile_is_sent_with_its_own_timing(
     recorder.stop()
     (source,) = savefiles(logs, "t")
     arrived = tmp_path / "arrived.pcap"
-    for factor, lasts_s in (("1", 0.9), ("3", 0.3)):
+
+    def off_by(factor: str) -> float:
         with listening(behind, arrived):
             options = ("-R", source, "-o", OUT, "--pace", factor)
             replaying = record(*options, interface=None, directory=None, listen=False)
             assert replaying.ended() == 0, replaying.text
-        packets = list(records(arrived))
-        assert len(packets) == 10
-        lasted_s = (packets[-1].time_ns - packets[0].time_ns) / 1e9
-        recorded = list(records(source))
-        expected_s = (recorded[-1].time_ns - recorded[0].time_ns) / 1e9 / float(factor)
-        assert abs(lasted_s - expected_s) < 0.05, (factor, lasts_s)
+        sent = [packet.time_ns for packet in records(arrived)]
+        recorded = [packet.time_ns for packet in records(source)]
+        assert len(sent) == 10
+        # The median over all pairs: one late packet, here or there, does not change it.
+        pairs = combinations(zip(recorded, sent, strict=True), 2)
+        paces = [(after[0] - before[0]) / (after[1] - before[1]) for before, after in pairs]
+        return abs(statistics.median(paces) / float(factor) - 1)
+
+    is_below(0.05, lambda: off_by("1"))
+    is_below(0.05, lambda: off_by("3"))
 
 
 def test_paced_replay_ends_at_once_on_a_signal(
@@ -181,15 +217,20 @@ def test_paced_replay_ends_at_once_on_a_signal(
     recorder.stop()
     (source,) = savefiles(logs, "t")
     options = ("-R", source, "-o", OUT, "--pace", "0.01")
-    paced = record(*options, interface=None, directory=None, listen=False)
-    paced.says("Reading network traffic")
-    time.sleep(0.3)
-    before = paced.send(signal.SIGINT)
-    assert paced.end_ns() - before < 1e9
-    paced.ended()
 
-    assert SENT_LINE.findall(paced.text)[-1][0] == "1"
-    assert "1 not sent" in paced.text
+    def measured() -> float:
+        so_far = behind.details()["received"]
+        paced = record(*options, interface=None, directory=None, listen=False)
+        paced.says("Reading network traffic")
+        arrives(behind, so_far + 1)
+        before = paced.send(signal.SIGINT)
+        seconds = (paced.end_ns() - before) / 1e9
+        paced.ended()
+        assert SENT_LINE.findall(paced.text)[-1][0] == "1"
+        assert "1 not sent" in paced.text
+        return seconds
+
+    is_below(1, measured)
 
 
 def paced_for_minutes(record: Record, link: Link, thousands: Load, *words: str) -> Recorder:
@@ -203,13 +244,18 @@ def paced_for_minutes(record: Record, link: Link, thousands: Load, *words: str) 
 def test_paced_replay_of_many_packets_ends_at_once(
     link: Link, behind: Namespace, record: Record, thousands: Load, number: signal.Signals
 ) -> None:
-    paced = paced_for_minutes(record, link, thousands)
-    time.sleep(1)
-    before = paced.send(number)
-    assert paced.end_ns() - before < 2e9
-    assert paced.ended() == 0
+    def measured() -> float:
+        so_far = behind.details()["received"]
+        paced = paced_for_minutes(record, link, thousands)
+        arrives(behind, so_far + 1)
+        time.sleep(0.5)
+        before = paced.send(number)
+        seconds = (paced.end_ns() - before) / 1e9
+        assert paced.ended() == 0
+        assert "not sent" in paced.text
+        return seconds
 
-    assert "not sent" in paced.text
+    is_below(2, measured)
 
 
 def test_loop_goes_on_while_a_packet_is_waited_for(
@@ -217,7 +263,7 @@ def test_loop_goes_on_while_a_packet_is_waited_for(
 ) -> None:
     paced = paced_for_minutes(record, link, thousands, "--stats-interval", "0.5")
     for _ in range(4):
-        paced.says("packets sent out of edsc0", after=len(paced.lines), timeout=3)
+        paced.says("packets sent out of edsc0", after=len(paced.lines))
     paced.send(signal.SIGINT)
     assert paced.ended() == 0
 
@@ -232,10 +278,9 @@ def test_savefile_waits_for_an_output_that_is_gone(
     recorder.stop()
     (source,) = savefiles(logs, "t")
     with listening(behind, tmp_path / "arrived.pcap"):
-        options = ("-R", source, "-o", OUT, "--pace", "0.5")
+        options = ("-R", source, "-o", OUT, "--pace", "0.25")  # 3.6 s
         paced = record(*options, interface=None, directory=None, listen=False)
-        paced.says("snaplen = ")
-        time.sleep(0.7)
+        arrives(behind, 2)
         run("ip", "-n", link.receiver.name, "link", "set", OUT, "down")
         paced.says(r"\[!\] tap edsc0: interface edsc0 is down")
         run("ip", "-n", link.receiver.name, "link", "set", OUT, "up")
@@ -267,17 +312,16 @@ def test_output_that_goes_away_is_missed_and_comes_back(
         return parse_totals(recorder.text).received
 
     recorder = record("-F", "-o", OUT, directory=None, listen=False)
-    recorder.says(r"sniffing on interface vb")
-    time.sleep(0.2)
+    recorder.receiving()
     frames.send()
-    time.sleep(0.2)
+    arrives(behind, 1)
     run("ip", "-n", link.receiver.name, "link", "set", OUT, "down")
     frames.send()
     recorder.says(r"\[!\] tap edsc0: interface edsc0 is down, packets are missed")
     run("ip", "-n", link.receiver.name, "link", "set", OUT, "up")
     recorder.says(r"\[!\] tap edsc0: back, 1 packets were missed in all")
     frames.send()
-    time.sleep(0.2)
+    arrives(behind, 2)
     recorder.stop()
 
     assert received() == 3

@@ -19,7 +19,7 @@ from .network import Namespace
 from .rootfs import ENVIRONMENT, RootFs
 
 NOTIFY = "/run/notify"
-START_SECONDS = 30
+START_SECONDS = 60
 
 
 class Unit:

@@ -14,6 +14,10 @@ from typing import Self
 
 from .commands import run
 
+# What is counted twice is more than this, and for less time; see `UseSampler`.
+TWICE_SHARE = 0.001
+TWICE_S = 0.02
+
 
 class Mounted:
     """A file system mounted on a directory of its own; ``path`` is that directory."""
@@ -106,6 +110,16 @@ class Volume:
         state = os.statvfs(self.path)
         return 1 - state.f_bavail / state.f_blocks
 
+    def share_of_files(self) -> float:
+        """Return the share that the files in it take."""
+        taken = 0
+        for directory, _, names in os.walk(self.path):
+            for name in names:
+                with suppress(FileNotFoundError):  # deleted meanwhile
+                    taken += os.lstat(os.path.join(directory, name)).st_blocks * 512
+        state = os.statvfs(self.path)
+        return taken / (state.f_blocks * state.f_frsize)
+
     def available_bytes(self) -> int:
         """Return what may still be written."""
         state = os.statvfs(self.path)
@@ -127,17 +141,20 @@ class UseSampler:
 
     While ext4 writes back what it allocated late, it counts those blocks twice for an instant
     (the two counters that statfs subtracts are not read as one): a use counts when three samples
-    in a row show it.
+    in a row show it. Where the machine is busy that instant may be longer, so it also has to be
+    what the files take, each by itself, or to last.
     """
 
     def __init__(self, volume: Volume) -> None:
         self._volume = volume
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._sample)
+        self._rest = 0.0  # what is used without being a file's
         self.most = 0.0
         self.samples = 0
 
     def __enter__(self) -> Self:
+        self._rest = self._volume.used_share() - self._volume.share_of_files()
         self._thread.start()
         return self
 
@@ -147,7 +164,14 @@ class UseSampler:
 
     def _sample(self) -> None:
         recent = [0.0] * 3
+        more_since = time.monotonic()
         while not self._over.wait(0.001):
             recent[self.samples % 3] = self._volume.used_share()
-            self.most = max(self.most, min(recent))
             self.samples += 1
+            if (use := min(recent)) <= self.most:
+                more_since = time.monotonic()
+            elif (
+                use - self._rest - self._volume.share_of_files() < TWICE_SHARE
+                or time.monotonic() > more_since + TWICE_S
+            ):
+                self.most = use
