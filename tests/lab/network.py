@@ -12,7 +12,7 @@ import socket
 import threading
 import time
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from .commands import run, words
 
@@ -43,10 +43,16 @@ class Namespace:
         """Delete the namespace and with it the veth pair."""
         run("ip", "netns", "del", self.name, check=False)
 
+    def wait_until_up(self, *, timeout: float = 30) -> None:
+        """Wait until the kernel calls the interface up, which may be a second after its carrier."""
+        deadline = time.monotonic() + timeout
+        while self._shown()["operstate"] != "UP":
+            assert time.monotonic() < deadline, f"{self.interface} does not come up"
+            time.sleep(0.02)
+
     def details(self) -> dict[str, int]:
         """Return the interface's index, promiscuity, MTU and its packet counters."""
-        shown = run("ip", "-n", self.name, "-d", "-s", "-j", "link", "show", "dev", self.interface)
-        link = json.loads(shown.stdout)[0]
+        link = self._shown()
         counters = link["stats64"]
         return {
             "index": link["ifindex"],
@@ -58,6 +64,12 @@ class Namespace:
             "sent_bytes": counters["tx"]["bytes"],
             "send_dropped": counters["tx"]["dropped"],
         }
+
+    def _shown(self) -> dict[str, Any]:
+        """What ip(8) says of the interface."""
+        shown = run("ip", "-n", self.name, "-d", "-s", "-j", "link", "show", "dev", self.interface)
+        links: list[dict[str, Any]] = json.loads(shown.stdout)
+        return links[0]
 
     def packet_socket(self) -> socket.socket:
         """Return an AF_PACKET socket bound to the interface; send() puts one frame on the wire."""
@@ -114,6 +126,8 @@ class Link:
         )
         for end in ends:
             run("ip", "-n", end.name, "link", "set", end.interface, "up")
+        for end in ends:
+            end.wait_until_up()
 
     def with_addresses(self) -> tuple[str, str]:
         """Give both ends an IPv4 address; return the sender's and the receiver's."""

@@ -6,7 +6,6 @@ import socket
 import stat
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,12 +20,6 @@ MUCH = bytes(range(256)) * 4096
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stalls, "PATIENCE_S", 0.3)
-
-
-@pytest.fixture
-def stopping() -> Iterator[Stopping]:
-    with Stopping() as made:
-        yield made
 
 
 def ends(kind: str) -> tuple[int, int]:

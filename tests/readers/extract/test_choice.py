@@ -2,7 +2,6 @@
 
 import fcntl
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -27,12 +26,6 @@ NAMES = [f"p.{EPOCH + 10 * at}" for at in range(SAVEFILES)]
 LINUX_SLL2 = 276
 ABSENT = "host 203.0.113.9"
 ETHERNET = Facts(linktype=1, snaplen=262144, nanosecond=False)
-
-
-@pytest.fixture
-def stopping() -> Iterator[Stopping]:
-    with Stopping() as made:
-        yield made
 
 
 @pytest.fixture

@@ -32,12 +32,6 @@ BEGIN_NS = EPOCH * NS
 UNTIL_S = 20.0
 
 
-@pytest.fixture
-def stopping() -> Iterator[Stopping]:
-    with Stopping() as made:
-        yield made
-
-
 def numbers(found: Iterator[Found]) -> list[int]:
     given: list[int] = []
     for one in found:

@@ -3,7 +3,6 @@
 import os
 import pty
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,12 +16,6 @@ from daemonlogger_py.readers.inputs.stopping import Stopping
 from ...pcaps.make import NANOSECONDS, RAW, classic, file_header
 from ...pcaps.parse import parse
 from .savefiles import member, numbered
-
-
-@pytest.fixture
-def stopping() -> Iterator[Stopping]:
-    with Stopping() as made:
-        yield made
 
 
 def test_begins_as_a_savefile_that_holds_all_of_them(tmp_path: Path, stopping: Stopping) -> None:

@@ -2,7 +2,6 @@
 
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,12 +17,6 @@ from ...pcaps.make import Packet, classic
 from .savefiles import EPOCH, MS, NS, member, numbered
 
 BEGIN_NS = EPOCH * NS
-
-
-@pytest.fixture
-def stopping() -> Iterator[Stopping]:
-    with Stopping() as made:
-        yield made
 
 
 def works(

@@ -1,7 +1,5 @@
 """What all savefiles of an extraction have in common: formats, keys, and how much is kept."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from daemonlogger_py.errors import FilterError, SourceError
@@ -13,12 +11,6 @@ from daemonlogger_py.readers.inputs.stopping import Stopping
 from daemonlogger_py.savefile.catalog_rows import SEALED, Entry
 
 from ...pcaps.make import NANOSECONDS, RAW, file_header
-
-
-@pytest.fixture
-def stopping() -> Iterator[Stopping]:
-    with Stopping() as made:
-        yield made
 
 
 def test_formats_are_made_once(stopping: Stopping) -> None:

@@ -1,7 +1,7 @@
 """One savefile read step by step: what it gives, and what it promises of what is to come."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -19,12 +19,6 @@ from ...pcaps.parse import parse
 from .savefiles import EPOCH, MS, NS, member, number_of, numbered
 
 BEGIN_NS = EPOCH * NS
-
-
-@pytest.fixture
-def stopping() -> Iterator[Stopping]:
-    with Stopping() as made:
-        yield made
 
 
 def work_of(

@@ -12,12 +12,6 @@ from daemonlogger_py.readers.inputs.feed import Feed, Reading, StoppedError, pou
 from daemonlogger_py.readers.inputs.stopping import Stopping
 
 
-@pytest.fixture
-def stopping() -> Iterator[Stopping]:
-    with Stopping() as made:
-        yield made
-
-
 def drained(fd: int) -> bytes:
     return b"".join(iter(lambda: os.read(fd, 65536), b""))
 

@@ -99,12 +99,6 @@ class Reader:
 
 
 @pytest.fixture
-def stopping() -> Iterator[Stopping]:
-    with Stopping() as made:
-        yield made
-
-
-@pytest.fixture
 def follow(tmp_path, stopping) -> Iterator[Callable[..., Reader]]:
     ring = Ring(str(tmp_path), "p")
     readers: list[Reader] = []
