@@ -14,5 +14,5 @@ def stopping() -> Iterator[Stopping]:
     with Stopping() as made:
         yield made
         for thread in threading.enumerate():
-            if isinstance(thread, threading.Timer):
-                thread.join()  # it may still be at requesting it
+            if isinstance(thread, threading.Timer) and thread.function == made.request:
+                thread.join()  # it may still be at it
