@@ -6,18 +6,18 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from daemonlogger_py.errors import CatalogError
 from daemonlogger_py.savefile.catalog import Catalog
-from daemonlogger_py.savefile.catalog_rows import OPEN, Entry, Gap
+from daemonlogger_py.savefile.catalog_rows import OPEN, Entry
 from daemonlogger_py.savefile.leases import hold
 
+from .catalogs import PREFIX, WAIT_S, gaps, until
 from .conftest import MakeVolume, Record
 from .load import Load
 from .network import Link
@@ -26,8 +26,6 @@ from .recorder import Recorder
 from .records import records, savefiles, walk
 from .senders import Frames, replay, replaying
 
-PREFIX = "daemonlogger.pcap"
-WAIT_S = 90.0  # a catalog's process has the lowest priority, and others are busy
 RATE = 40_000
 
 
@@ -35,22 +33,6 @@ def entries(logs: Path) -> list[Entry]:
     with Catalog.open(str(logs / f"{PREFIX}.catalog")) as catalog:
         assert list(catalog.check()) == []
         return list(catalog.entries())
-
-
-def gaps(logs: Path) -> list[Gap]:
-    with Catalog.open(str(logs / f"{PREFIX}.catalog")) as catalog:
-        return catalog.gaps()
-
-
-def until(logs: Path, holds: Callable[[Catalog], bool]) -> None:
-    """Wait until something holds of the catalog."""
-    end = time.monotonic() + WAIT_S
-    while True:
-        with suppress(CatalogError), Catalog.open(str(logs / f"{PREFIX}.catalog")) as catalog:
-            if holds(catalog):
-                return
-        assert time.monotonic() < end
-        time.sleep(0.05)
 
 
 def is_surveyed(catalog: Catalog, name: str) -> bool:

@@ -6,40 +6,18 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from daemonlogger_py.errors import CatalogError
 from daemonlogger_py.savefile.catalog import Catalog
-from daemonlogger_py.savefile.catalog_rows import Gap
 
+from .catalogs import PREFIX, gaps, until
 from .conftest import Record
 from .processes import descendants
 from .recorder import Recorder
 from .records import savefiles, walk
 from .senders import Frames
-
-PREFIX = "daemonlogger.pcap"
-WAIT_S = 20.0
-
-
-def gaps(logs: Path) -> list[Gap]:
-    with Catalog.open(str(logs / f"{PREFIX}.catalog")) as catalog:
-        return catalog.gaps()
-
-
-def until(logs: Path, holds: Callable[[Catalog], bool]) -> None:
-    """Wait until something holds of the catalog."""
-    end = time.monotonic() + WAIT_S
-    while True:
-        with suppress(CatalogError), Catalog.open(str(logs / f"{PREFIX}.catalog")) as catalog:
-            if holds(catalog):
-                return
-        assert time.monotonic() < end
-        time.sleep(0.05)
 
 
 def sent(recorder: Recorder, logs: Path, frames: Frames, count: int) -> None:

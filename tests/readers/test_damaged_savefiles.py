@@ -4,6 +4,7 @@ import os
 import struct
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -77,6 +78,12 @@ def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     return made
 
 
+FIELDS: list[dict[str, Any]] = [
+    {},
+    {"filter_text": "len <= 64"},
+    {"reverse": True},
+    {"use_index": False},
+]
 SPANS = [(None, None), (240, 290), (150, 190), (50, 60), (150, 250), (100, 104)]
 
 
@@ -85,7 +92,7 @@ def answers(folder: Path, capfd: pytest.CaptureFixture[str]) -> list[tuple[int, 
     found: list[tuple[int, bytes, bool]] = []
     output = folder.parent / "out"
     for from_s, to_s in SPANS:
-        for fields in ({}, {"filter_text": "len <= 64"}, {"reverse": True}, {"use_index": False}):
+        for fields in FIELDS:
             where = Where(
                 rings=(str(folder),),
                 from_ns=None if from_s is None else (FIRST + from_s) * NS,
@@ -93,7 +100,7 @@ def answers(folder: Path, capfd: pytest.CaptureFixture[str]) -> list[tuple[int, 
             )
             capfd.readouterr()
             output.unlink(missing_ok=True)
-            status = extract(ExtractConfig(where, output=str(output), **fields))  # type: ignore[arg-type]
+            status = extract(ExtractConfig(where, output=str(output), **fields))
             packets = output.read_bytes() if output.exists() else b""
             found.append((status, packets, " is damaged: " in capfd.readouterr().err))
     return found

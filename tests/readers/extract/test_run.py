@@ -14,6 +14,7 @@ import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -595,12 +596,15 @@ def test_a_reader_that_takes_nothing_does_not_keep_it(
     before = os.dup(1)
     os.dup2(writing, 1)
     os.close(writing)
-    options = {"follow": "--follow" in how, "reverse": "--reverse" in how}
-    options |= {"pcapng": "--pcapng" in how}
+    options: dict[str, Any] = {
+        "follow": "--follow" in how,
+        "reverse": "--reverse" in how,
+        "pcapng": "--pcapng" in how,
+    }
     sender = signalled(number, reading)
     try:
         with pytest.raises(StalledError, match="held up by its reader") as told:
-            run(ExtractConfig(where(folder), memory_bytes=1 << 20, **options))  # type: ignore[arg-type]
+            run(ExtractConfig(where(folder), memory_bytes=1 << 20, **options))
     finally:
         os.dup2(before, 1)
         os.close(before)
