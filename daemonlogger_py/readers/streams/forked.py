@@ -249,9 +249,10 @@ class Pool:
         return True
 
     def _replace(self, worker: _Worker) -> None:
-        worker.link.close()
         self._learn_pids()
-        _kill(worker)  # who took it over need not let it end
+        # Who took it over need not let it end; one that sees its link closed ends by itself.
+        _kill(worker)
+        worker.link.close()
         self._workers.remove(worker)
         self._ask(_WAIT, worker.pid)
         why = ended(self._answer())
