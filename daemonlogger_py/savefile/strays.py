@@ -8,17 +8,15 @@ readers say it.
 import os
 from collections.abc import Iterable, Sequence
 from stat import S_ISREG
-from struct import unpack_from
 from typing import NamedTuple
 
+from daemonlogger_py.savefile.beginning import BEGINNING_BYTES, first_time_ns
 from daemonlogger_py.savefile.catalog import Catalog
 from daemonlogger_py.savefile.catalog_rows import Gap
 from daemonlogger_py.savefile.leases import READ_FLAGS, is_written
 from daemonlogger_py.savefile.names import SavefileName
-from daemonlogger_py.savefile.records import parse_file_header
 
 _NS = 1_000_000_000
-_FILE_HEADER_BYTES = 24
 # What begins when a recorder ends.
 _ENDS = ("stopped", "crashed")
 
@@ -86,7 +84,7 @@ def _looked_at(dir_fd: int, name: SavefileName) -> _Stray | None:
         status = os.fstat(fd)
         if not S_ISREG(status.st_mode):
             return None
-        packet_ns = _first_packet_ns(os.pread(fd, _FILE_HEADER_BYTES + 8, 0))
+        packet_ns = first_time_ns(os.pread(fd, BEGINNING_BYTES, 0))
         written = _is_written(fd)
     finally:
         os.close(fd)
@@ -94,14 +92,6 @@ def _looked_at(dir_fd: int, name: SavefileName) -> _Stray | None:
         return _Stray(name.epoch * _NS, status.st_mtime_ns, written) if written else None
     # It was begun within the second that it is named after, be the first packet hours later.
     return _Stray(min(packet_ns, (name.epoch + 1) * _NS), status.st_mtime_ns, written)
-
-
-def _first_packet_ns(data: bytes) -> int | None:
-    header = parse_file_header(data[:_FILE_HEADER_BYTES])
-    if header is None or len(data) < _FILE_HEADER_BYTES + 8:
-        return None
-    seconds, fraction = unpack_from(f"{header.byte_order}II", data, _FILE_HEADER_BYTES)
-    return int(seconds) * _NS + int(fraction) * (1 if header.nanosecond else 1000)
 
 
 def _is_written(fd: int) -> bool:

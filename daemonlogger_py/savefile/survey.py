@@ -8,12 +8,12 @@ import os
 from collections.abc import Callable
 from typing import NamedTuple
 
+from daemonlogger_py.savefile.beginning import FILE_HEADER_BYTES
 from daemonlogger_py.savefile.catalog_rows import Entry
 from daemonlogger_py.savefile.names import SavefileName
 from daemonlogger_py.savefile.records import FileHeader, Walk, parse_file_header, walk
 
 _CHUNK_BYTES = 1 << 20
-FILE_HEADER_BYTES = 24
 
 
 class Survey(NamedTuple):

@@ -13,10 +13,10 @@ from daemonlogger_py.errors import SourceError
 from daemonlogger_py.readers.inputs.capture import Complaint, Input, failure_of
 from daemonlogger_py.readers.inputs.feed import Feed, Reading, StoppedError, pour, relay
 from daemonlogger_py.readers.inputs.stopping import Stopping
+from daemonlogger_py.savefile.beginning import FILE_HEADER_BYTES
 from daemonlogger_py.savefile.names import printable
 
 STDIN = "-"
-_HEADER_BYTES = 24
 
 
 class File:
@@ -183,4 +183,4 @@ def _lacks_header(refusal: str, taken_bytes: int) -> bool:
     # libpcap's words for a header that ends early, and for a pcapng capture that ends before its
     # first interface; so early in one it sees no format.
     ends = "truncated" in refusal or "no Interface Description Blocks" in refusal
-    return ends or taken_bytes < _HEADER_BYTES
+    return ends or taken_bytes < FILE_HEADER_BYTES

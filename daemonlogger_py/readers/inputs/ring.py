@@ -14,12 +14,10 @@ from typing import NamedTuple
 
 from daemonlogger_py.errors import UsageError
 from daemonlogger_py.readers.inputs.directory import NUMBERED, changed_ns_of, is_capture
+from daemonlogger_py.savefile.beginning import BEGINNING_BYTES, FILE_HEADER_BYTES, first_time_ns
 from daemonlogger_py.savefile.holes import is_file
 from daemonlogger_py.savefile.names import CATALOG, Naming, SavefileName, printable
-from daemonlogger_py.savefile.records import parse_file_header
 
-FILE_HEADER_BYTES = 24
-_RECORD_TIME_BYTES = 8
 _NS = 1_000_000_000
 # How far packets of neighbouring savefiles may overlap in time: they are stamped on several
 # processors, and a clock is corrected now and then.
@@ -155,15 +153,7 @@ def may_hold(begin: Begin, following: Begin | None, from_ns: int | None, to_ns: 
 
 def first_packet_ns(dir_fd: int, name: str) -> int | None:
     """Time of a savefile's first packet; None without one, and where it is not known."""
-    head = _head(dir_fd, name, FILE_HEADER_BYTES + _RECORD_TIME_BYTES)
-    header = parse_file_header(head[:FILE_HEADER_BYTES])
-    stamp = head[FILE_HEADER_BYTES:]
-    if header is None or len(stamp) < _RECORD_TIME_BYTES:
-        return None
-    order = "little" if header.byte_order == "<" else "big"
-    seconds = int.from_bytes(stamp[:4], order)  # type: ignore[arg-type]
-    fraction = int.from_bytes(stamp[4:], order)  # type: ignore[arg-type]
-    return seconds * _NS + fraction * (1 if header.nanosecond else 1000)
+    return first_time_ns(_head(dir_fd, name, BEGINNING_BYTES))
 
 
 def names_in(dir_fd: int, shown: str) -> list[str]:

@@ -22,11 +22,12 @@ from daemonlogger_py.readers.inputs.directory import PCAPNG_MAGIC
 from daemonlogger_py.readers.output import write_lines
 from daemonlogger_py.readers.verify.looking import Asked, Looking, in_order
 from daemonlogger_py.readers.verify.verdict import CatalogVerdict, Verdict
+from daemonlogger_py.savefile.beginning import FILE_HEADER_BYTES
 from daemonlogger_py.savefile.catalog_rows import ARCHIVED, OPEN, Entry
 from daemonlogger_py.savefile.holes import is_there
 from daemonlogger_py.savefile.leases import is_written
 from daemonlogger_py.savefile.records import Walk, walk
-from daemonlogger_py.savefile.survey import FILE_HEADER_BYTES, sha256_of
+from daemonlogger_py.savefile.survey import sha256_of
 
 # A recorder says that it pruned a savefile a moment after it did.
 _PRUNED_S = 1.0

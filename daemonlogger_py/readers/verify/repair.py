@@ -31,13 +31,14 @@ from daemonlogger_py.readers.verify.remains import (
 )
 from daemonlogger_py.readers.verify.verdict import Verdict
 from daemonlogger_py.savefile.asides import kept_name, unfinished_name
+from daemonlogger_py.savefile.beginning import FILE_HEADER_BYTES
 from daemonlogger_py.savefile.catalog import Catalog
 from daemonlogger_py.savefile.catalog_rows import RECOVERED, Entry
 from daemonlogger_py.savefile.leases import READ_FLAGS, has_writer, hold
 from daemonlogger_py.savefile.names import CATALOG, Naming, SavefileName, printable
 from daemonlogger_py.savefile.records import Walk, parse_file_header, walk
 from daemonlogger_py.savefile.salvage import Range, Salvage, salvage
-from daemonlogger_py.savefile.survey import FILE_HEADER_BYTES, survey
+from daemonlogger_py.savefile.survey import survey
 
 _VERSION = 2, 4
 _NEIGHBOURS = 3
